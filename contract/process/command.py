@@ -31,6 +31,8 @@ def run_command(
     except EmotionStreamError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # before the role listens to signals itself: nothing is in hand yet
+        return 130
     except BrokenPipeError:  # `emotion-events | head`: the reader has what it wanted
         sys.stderr.close()
         return 0

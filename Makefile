@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SOURCE ?= deploy/demo/people.mp4
+UP     ?=
+
+.PHONY: help demo test check format bench clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/up.stamp ## emotions of the people in a clip; SOURCE=my.mp4 or SOURCE=0 (camera)
+	@$(BIN)/emotion-up $(SOURCE) $(UP)
+
+test: check ## every test, after `make check`
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/dev.stamp ## lint, format, types, who may import whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## put the code into the one format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp ## frames a second beside the naive loop, in one run
+	@$(BIN)/python -m tests.benchmarks $(BENCH)
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# An editable install, again whenever the dependencies change. A stamp per set of extras: the demo
+# must not wait for the developers' tools.
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: needs $(PYTHON) (or PYTHON=python3.12 make ...)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/up.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (TensorFlow is about 600 MB; once only) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[up]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (TensorFlow is about 600 MB; once only) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/up.stamp

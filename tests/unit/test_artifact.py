@@ -1,0 +1,83 @@
+"""A model and its manifest belong together, or the worker does not start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.artifact import ModelManifest, file_sha256, find_artifact
+from contract.errors import ArtifactError
+
+SHIPPED = Path(__file__).parents[2] / "worker" / "models" / "ferplus_resnet50.keras"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.keras"
+    path.write_bytes(b"weights")
+    ModelManifest(
+        name="mine", file="mine.keras", sha256=file_sha256(path), labels=("glad", "슬픔")
+    ).write(tmp_path / "mine.json")
+    return path
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    manifest = json.loads(path.read_text("utf-8")) | changes
+    path.write_text(json.dumps({k: v for k, v in manifest.items() if v is not ...}), "utf-8")
+
+
+def test_what_was_written_is_read(model: Path) -> None:
+    for path in (model, model.with_suffix(".json")):
+        found, manifest = find_artifact(path)
+        assert found == model
+        assert manifest.labels == ("glad", "슬픔")
+        assert manifest.id == f"mine@{manifest.sha256[:12]}"
+
+
+def test_the_shipped_artifact_is_what_its_manifest_says() -> None:
+    _, manifest = find_artifact(SHIPPED)
+    assert manifest.temperature == 0.6
+    assert manifest.labels[:2] == ("neutral", "happiness")
+
+
+def spoil_model(model: Path) -> None:
+    model.write_bytes(b"other weights")
+
+
+def remove_manifest(model: Path) -> None:
+    model.with_suffix(".json").unlink()
+
+
+def change(**changes: Any) -> Callable[[Path], None]:
+    return lambda model: rewrite(model.with_suffix(".json"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (spoil_model, r"mine\.keras: expected sha256 .* as mine\.json says, got"),
+        (lambda model: model.unlink(), r"mine\.keras: no such model file"),
+        (remove_manifest, r"mine\.json: the model's manifest is missing"),
+        (change(labels=...), r"mine\.json: the manifest has no 'labels'"),
+        (change(labels=["one"]), "two or more different labels"),
+        (change(labels=["a", "a"]), "two or more different labels"),
+        (change(format=9), "expected manifest format 1, got 9"),
+        (change(temperature=0), "expected a number from 0.001"),
+        (change(output="votes"), "expected one of logits, probabilities"),
+        (change(input_shape=[96, 96]), r"input_shape: expected \[height, width, channels\]"),
+        (change(file="other.keras"), r"mine\.json: describes other\.keras, expected mine\.keras"),
+        (change(file="../mine.keras"), "expected a plain file name"),
+        (lambda model: model.with_suffix(".json").write_text("{"), "cannot read the manifest"),
+        (lambda model: model.with_suffix(".json").write_text("[]"), "expected manifest format 1"),
+    ],
+)
+def test_a_broken_artifact_is_refused_by_name(
+    model: Path, spoil: Callable[[Path], None], text: str
+) -> None:
+    spoil(model)
+    with pytest.raises(ArtifactError, match=text):
+        find_artifact(model)

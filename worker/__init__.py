@@ -1,0 +1,1 @@
+"""Frames to events: read in batches, find faces, classify emotions, settle."""

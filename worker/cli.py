@@ -1,0 +1,110 @@
+"""`emotion-worker`: settings in, objects wired, exit code out."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from contract.artifact import find_artifact
+from contract.connect import check, connect, redacted
+from contract.keys import Keys
+from contract.process.command import run_command
+from contract.process.health import Health, HealthServer
+from contract.process.stop import stop_on_signals
+from worker.frames import RedisFrameQueue
+from worker.lease import LeaseKeeper
+from worker.metrics import PartitionCollector, WorkerMetrics
+from worker.settings import WorkerSettings
+
+_log = structlog.get_logger()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return run_command(WorkerSettings, "emotion-worker", _work, argv)
+
+
+def _work(settings: WorkerSettings) -> int:
+    started_s = time.monotonic()
+    if settings.model is not None:
+        find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
+    keys = Keys(settings.prefix)
+    client = connect(settings.redis, retries=0)
+    check(client, settings.redis)
+    consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    queue = RedisFrameQueue(
+        client,
+        keys,
+        consumer,
+        lease_s=settings.lease,
+        keep_events=settings.keep_events,
+        keep_dead=settings.keep_dead,
+    )
+    registry = CollectorRegistry()
+    metrics = WorkerMetrics(registry)
+    health = Health(max_silence_s=90.0)
+
+    with ExitStack() as stack:
+        stack.callback(client.close)
+        if settings.metrics_port is not None:
+            registry.register(PartitionCollector(keys, queue.report))
+            server = stack.enter_context(
+                HealthServer(
+                    registry, health, host=settings.metrics_host, port=settings.metrics_port
+                )
+            )
+            _log.info("serving metrics", url=f"http://{settings.metrics_host}:{server.port}")
+        decoders = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
+
+        # TensorFlow takes seconds to import, and prints on import unless told not to.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        from worker.assemble import build_analyser
+
+        analyser, model_info = build_analyser(settings, decoders, metrics.observe_stage)
+        metrics.model.info(model_info)
+
+        from worker.loop import LoopLimits, WorkerLoop
+
+        # Only from here on: a signal while TensorFlow loads ends the process at once, which loses
+        # nothing, because nothing is in hand yet.
+        stop = stop_on_signals()
+        leases = LeaseKeeper(queue.renew, every_s=settings.lease / 4)
+        loop = WorkerLoop(
+            queue,
+            analyser,
+            metrics,
+            health,
+            leases,
+            LoopLimits(
+                batch_size=settings.batch_size,
+                max_wait_s=settings.max_wait,
+                max_attempts=settings.max_attempts,
+                redis_timeout_s=settings.redis_timeout,
+            ),
+            stop,
+        )
+        # Shutdown, in this order: stop reading, settle what is in hand (both inside run), stop
+        # renewing leases, take our name off the group.
+        with leases:
+            health.ready()
+            metrics.ready.set(1)
+            _log.info(
+                "ready",
+                worker=consumer,
+                redis=redacted(settings.redis),
+                start_s=round(time.monotonic() - started_s, 1),
+                **model_info,
+            )
+            loop.run()
+        health.not_ready()
+        queue.leave()
+        _log.info("stopped", worker=consumer)
+    return 0

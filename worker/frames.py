@@ -1,0 +1,245 @@
+"""The frames stream as a work queue: read, reclaim, renew, settle.
+
+This is the worker's one file that speaks to Redis. Its promise: a frame that was read is settled
+exactly once, by this worker or by another, whoever dies in between (see `scripts/`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+import redis
+
+from contract import keys as names
+from contract.connect import MAX_BLOCK_S
+from contract.keys import Keys
+from contract.snapshot import Snapshot, read_snapshot
+from contract.wire import Entry
+
+REPORTER_TTL_S = 60.0  # longer than any sensible scrape interval
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One entry of the frames stream, in our hands.
+
+    `suspect` marks an entry that some worker had in hand before and did not settle: it may be what
+    killed that worker, so it is tried alone.
+    """
+
+    entry_id: bytes
+    entry: Entry
+    suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a delivery ends.
+
+    kind     "event": `body` is the encoded event. "dead": `body` is the reason, one word, and
+             `detail` a sentence. "drop": nothing is kept but the count under `body`, the reason.
+    """
+
+    entry_id: bytes
+    kind: Literal["event", "dead", "drop"]
+    body: bytes | str
+    detail: str = ""
+
+    @property
+    def stats_field(self) -> str:
+        if self.kind == "drop":
+            return f"{names.DROPPED}{self.body!s}"
+        return names.EVENTS if self.kind == "event" else names.DEAD
+
+
+class RedisFrameQueue:
+    """One worker's view of one partition's frames stream.
+
+    client         with `retries=0`: a repeated XREADGROUP would strand entries unseen
+    consumer       this worker's name in the group, unique among running processes
+    lease_s        a worker that does not renew for this long is presumed dead
+    keep_events    about how many entries the events stream keeps
+    keep_dead      how many dead letters are kept
+
+    All methods raise redis's own errors; the loop decides what to do about them. `renew` and
+    `report` may be called from other threads.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        consumer: str,
+        *,
+        lease_s: float = 10.0,
+        keep_events: int = 100_000,
+        keep_dead: int = 1_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._consumer = consumer
+        self._lease_s = lease_s
+        self._keep_events = keep_events
+        self._keep_dead = keep_dead
+        self._clock = clock
+        scripts = files("worker") / "scripts"
+        self._settle, self._claim, self._renew, self._leave, self._report = (
+            client.register_script((scripts / f"{name}.lua").read_text("utf-8"))
+            for name in ("settle", "claim", "renew", "leave", "report")
+        )
+        self._in_hand: set[bytes] = set()
+        self._in_hand_lock = threading.Lock()
+        self._reread_own = True
+        self._next_claim_s = 0.0
+        self._claim_cursor: bytes = b"0-0"
+
+    def read(self, count: int, block_s: float) -> list[Delivery]:
+        """Up to `count` new frames; waits up to `block_s` seconds (at most 2) for the first."""
+        # BLOCK 0 would wait for ever.
+        block_ms = max(1, int(min(block_s, MAX_BLOCK_S) * 1000))
+        return self._take(self._xreadgroup(b">", count, block_ms), suspect=False)
+
+    def recover(self, count: int) -> list[Delivery]:
+        """Up to `count` frames that were handed out before and never settled.
+
+        Our own after a lost connection (a reply may have been lost on its way to us), and those of
+        workers whose lease ran out, looked for every quarter of a lease.
+        """
+        if self._reread_own:
+            own = self._xreadgroup(b"0", count + len(self._in_hand), None)
+            new = [item for item in own if item[0] not in self._in_hand]
+            if new:
+                return self._take(new[:count], suspect=True)
+            self._reread_own = False
+        if self._clock() < self._next_claim_s:
+            return []
+        cursor, entries = self._with_group(
+            lambda: self._claim(
+                keys=[self._keys.frames, self._keys.stats],
+                args=[
+                    names.WORKERS_GROUP,
+                    self._consumer,
+                    int(self._lease_s * 1000),
+                    self._claim_cursor,
+                    count,
+                    f"{names.DROPPED}trimmed",
+                    names.REDELIVERED,
+                ],
+            )
+        )
+        self._claim_cursor = cursor
+        if cursor == b"0-0" and not entries:
+            self._next_claim_s = self._clock() + self._lease_s / 4
+        return self._take(
+            [(entry_id, _pairs(fields)) for entry_id, fields in entries], suspect=True
+        )
+
+    def attempt(self, delivery: Delivery) -> int:
+        """Count one solo attempt, before it is made; returns how many there were with this one.
+
+        Counted in Redis, because the attempt may end this process. The group's own delivery count
+        will not do: it also rises for innocents of the same batch.
+        """
+        return int(self._client.hincrby(self._keys.attempts, _text(delivery.entry_id), 1))
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """End deliveries in one atomic step. False marks those another worker ended before us.
+
+        Safe to repeat after a lost reply: what was settled the first time answers False then.
+        """
+        if not settlements:
+            return []
+        arguments: list[Any] = [
+            names.WORKERS_GROUP, self._keep_events, self._keep_dead, time.time_ns()
+        ]  # fmt: skip
+        for item in settlements:
+            arguments += [item.entry_id, item.kind, item.stats_field, item.body, item.detail]
+        keys = self._keys
+        replies = self._with_group(
+            lambda: self._settle(
+                keys=[keys.frames, keys.events, keys.dead, keys.stats, keys.attempts],
+                args=arguments,
+            )
+        )
+        with self._in_hand_lock:
+            self._in_hand.difference_update(item.entry_id for item in settlements)
+        return [reply == 1 for reply in replies]
+
+    def renew(self) -> int:
+        """Renew the leases of everything in hand; returns how many are still ours."""
+        with self._in_hand_lock:
+            ids = list(self._in_hand)
+        if not ids:
+            return 0
+        return int(
+            self._renew(keys=[self._keys.frames], args=[names.WORKERS_GROUP, self._consumer, *ids])
+        )
+
+    def lost_touch(self) -> None:
+        """The connection broke: look for frames that were handed out to us unseen."""
+        self._reread_own = True
+
+    def leave(self) -> None:
+        """Take our name off the group, unless frames are still pending under it."""
+        self._leave(keys=[self._keys.frames], args=[names.WORKERS_GROUP, self._consumer])
+
+    def report(self) -> Snapshot | None:
+        """The partition's shared counts if it is this worker's turn to report them, else None."""
+        ours = self._report(
+            keys=[self._keys.reporter], args=[self._consumer, int(REPORTER_TTL_S * 1000)]
+        )
+        return read_snapshot(self._client, self._keys) if ours else None
+
+    def _xreadgroup(
+        self, start: bytes, count: int, block_ms: int | None
+    ) -> list[tuple[bytes, Entry]]:
+        reply: Any = self._with_group(
+            lambda: self._client.xreadgroup(
+                names.WORKERS_GROUP,
+                self._consumer,
+                {self._keys.frames: start},
+                count=count,
+                block=block_ms,
+            )
+        )
+        return reply[0][1] if reply else []
+
+    def _with_group(self, call: Callable[[], Any]) -> Any:
+        """`call`, with the stream and its group created when they are not there (yet, or any more).
+
+        From id 0: frames published before the first worker started are work, too.
+        """
+        try:
+            return call()
+        except redis.ResponseError as error:
+            if "NOGROUP" not in str(error) and "no such key" not in str(error).lower():
+                raise
+        try:
+            self._client.xgroup_create(
+                self._keys.frames, names.WORKERS_GROUP, id="0", mkstream=True
+            )
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):  # another worker was faster
+                raise
+        return call()
+
+    def _take(self, entries: Iterable[tuple[bytes, Entry]], *, suspect: bool) -> list[Delivery]:
+        deliveries = [Delivery(entry_id, entry or {}, suspect) for entry_id, entry in entries]
+        with self._in_hand_lock:
+            self._in_hand.update(delivery.entry_id for delivery in deliveries)
+        return deliveries
+
+
+def _pairs(fields: Sequence[bytes] | None) -> dict[bytes, bytes]:
+    """Lua's flat field list as a map; a trimmed entry has none."""
+    return dict(zip(fields[::2], fields[1::2], strict=True)) if fields else {}
+
+
+def _text(entry_id: bytes) -> str:
+    return entry_id.decode("ascii")

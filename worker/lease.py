@@ -1,0 +1,79 @@
+"""Keeps a worker's frames its own while the device works on them, but not for ever."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+import structlog
+
+from contract.connect import REFUSED
+
+_log = structlog.get_logger()
+
+
+def _end_process() -> None:
+    # The main thread hangs in a device call and cannot be asked; nothing in hand is lost, because
+    # its leases run out and another worker claims it.
+    os._exit(70)
+
+
+class LeaseKeeper:
+    """Calls `renew` every `every_s` seconds in a thread, as long as the loop makes progress.
+
+    The loop calls `progress()` after every batch. Without progress for `longest_s` while frames are
+    in hand, the device hangs: `on_hang` ends the process, or it would hold its frames for ever.
+    """
+
+    def __init__(
+        self,
+        renew: Callable[[], int],
+        *,
+        every_s: float = 2.5,
+        longest_s: float = 60.0,
+        on_hang: Callable[[], None] = _end_process,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._renew = renew
+        self._every_s = every_s
+        self._longest_s = longest_s
+        self._on_hang = on_hang
+        self._clock = clock
+        self._progress_s = clock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def progress(self) -> None:
+        """The loop came round; monotonic time starts again."""
+        self._progress_s = self._clock()
+
+    def __enter__(self) -> LeaseKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join(timeout=self._every_s + 10.0)
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._every_s):
+            held_s = self._clock() - self._progress_s
+            try:
+                in_hand = self._renew()
+            except REFUSED as error:
+                # The loop meets the same trouble and deals with it; a lease that runs out meanwhile
+                # costs a second attempt, not a frame.
+                _log.warning("leases not renewed", error=str(error))
+                continue
+            if in_hand and held_s > self._longest_s:
+                _log.error("batch hangs", held_s=round(held_s, 1), frames=in_hand)
+                self._on_hang()
+                return

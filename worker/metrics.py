@@ -1,0 +1,147 @@
+"""Every instrument of the worker. Base units; counts that must add up come from Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from contract.connect import REFUSED
+from contract.event import EmotionEvent
+from contract.keys import Keys
+from contract.snapshot import Snapshot
+
+_log = structlog.get_logger()
+
+_STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Up to a minute: a backlog shows as latency.
+_LATENCY_BUCKETS = (
+    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0,
+)  # fmt: skip
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class WorkerMetrics:
+    """The instruments, registered on `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.batch_frames = Histogram(
+            "emotion_batch_frames",
+            "Frames analysed together",
+            buckets=_BATCH_BUCKETS,
+            registry=registry,
+        )
+        self.stage_seconds = Histogram(
+            "emotion_stage_seconds",
+            "Time one batch spent in one stage",
+            ["stage"],
+            buckets=_STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.capture_to_event_seconds = Histogram(
+            "emotion_capture_to_event_seconds",
+            "From capture to the published event, by the wall clocks of both hosts",
+            buckets=_LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.clock_skew = Counter(
+            "emotion_clock_skew",
+            "Events captured later than published: the hosts' clocks disagree",
+            registry=registry,
+        )
+        self.frames = Counter(
+            "emotion_frames",
+            "Frames this worker settled, by outcome; lost: another worker settled it first",
+            ["outcome"],
+            registry=registry,
+        )
+        self.faces = Counter("emotion_faces", "Faces found", registry=registry)
+        self.emotions = Counter(
+            "emotion_events_by_emotion",
+            "Faces by their most probable emotion",
+            ["emotion"],
+            registry=registry,
+        )
+        self.redeliveries = Counter(
+            "emotion_redeliveries",
+            "Frames taken over from another worker, or from before a lost connection",
+            registry=registry,
+        )
+        self.rejections = Counter(
+            "emotion_dead_letters_by_reason",
+            "Frames this worker buried, by reason",
+            ["reason"],
+            registry=registry,
+        )
+        self.outages = Counter(
+            "emotion_redis_outages", "Times Redis could not be reached", registry=registry
+        )
+        self.ready = Gauge("emotion_worker_ready", "1 once warmed up", registry=registry)
+        self.model = Info("emotion_model", "The classifier in use", registry=registry)
+
+    def observe_stage(self, stage: str, seconds: float) -> None:
+        self.stage_seconds.labels(stage).observe(seconds)
+
+    def observe_event(self, event: EmotionEvent) -> None:
+        if event.latency_s < 0:
+            self.clock_skew.inc()  # counted, not clamped: a clamp would hide the fault
+        else:
+            self.capture_to_event_seconds.observe(event.latency_s)
+        self.faces.inc(len(event.faces))
+        for face in event.faces:
+            self.emotions.labels(face.label).inc()
+
+
+class PartitionCollector(Collector):
+    """The partition's shared counts, straight from Redis at every scrape.
+
+    `report` answers None while another worker reports them; a killed process takes its own counters
+    with it, these stay right.
+    """
+
+    def __init__(self, keys: Keys, report: Callable[[], Snapshot | None]) -> None:
+        self._partition = str(keys.partition)
+        self._report = report
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # or registering would already ask Redis
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            snapshot = self._report()
+        except REFUSED as error:
+            _log.warning("shared metrics not read", error=str(error))
+            return
+        if snapshot is None:
+            return
+        gauges = {
+            "emotion_backlog_frames": ("Frames not settled yet", snapshot.backlog),
+            "emotion_pending_frames": ("Frames in workers' hands", snapshot.pending),
+            "emotion_dead_letters": ("Dead letters kept", snapshot.dead_letters),
+            "emotion_event_entries": ("Entries in the events stream", snapshot.event_entries),
+        }
+        for name, (text, value) in gauges.items():
+            gauge = GaugeMetricFamily(name, text, labels=["partition"])
+            gauge.add_metric([self._partition], value)
+            yield gauge
+        counters = {
+            "emotion_partition_published": ("Frames accepted", snapshot.published),
+            "emotion_partition_events": ("Frames that became events", snapshot.events),
+            "emotion_partition_dead": ("Frames that became dead letters", snapshot.dead),
+            "emotion_partition_refused": ("Frames never accepted: full", snapshot.refused),
+            "emotion_partition_redelivered": ("Frames taken over", snapshot.redelivered),
+        }
+        for name, (text, value) in counters.items():
+            counter = CounterMetricFamily(name, text, labels=["partition"])
+            counter.add_metric([self._partition], value)
+            yield counter
+        dropped = CounterMetricFamily(
+            "emotion_partition_dropped", "Frames dropped", labels=["partition", "reason"]
+        )
+        for reason, count in snapshot.dropped.items():
+            dropped.add_metric([self._partition, reason], count)
+        yield dropped

@@ -1,0 +1,51 @@
+"""The worker's flags and environment: the only place that reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from contract.process.settings import ServiceSettings
+
+
+class WorkerSettings(ServiceSettings):
+    """Turn frames into emotion events. Start as many as you like: they share the work by
+    themselves, and what one leaves unfinished another takes over.
+
+    Examples:
+      emotion-worker --redis redis://127.0.0.1:6379
+      emotion-worker --batch-size 32 --metrics-port 9101
+      emotion-worker --model my_model.keras          (my_model.json beside it)
+
+    Every flag can be set in the environment: --batch-size is EMOTION_BATCH_SIZE.
+    """
+
+    model: Path | None = Field(
+        None, description="classifier: a .keras file with its manifest beside it; the shipped "
+        "FER+ model by default"
+    )  # fmt: skip
+    batch_size: int = Field(16, ge=1, le=256, description="most frames analysed together")
+    max_wait: float = Field(
+        0.02, ge=0, le=10, description="seconds a frame may wait for others to fill its batch"
+    )
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="least detector confidence that counts as a face"
+    )
+    lease: float = Field(
+        10.0,
+        ge=1,
+        le=300,
+        description="seconds without a sign of life after which other workers take over",
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=100, description="solo attempts before a frame becomes a dead letter"
+    )
+    keep_events: int = Field(
+        100_000, ge=1, description="about how many events the events stream keeps"
+    )
+    keep_dead: int = Field(1_000, ge=1, description="how many dead letters are kept")
+    redis_timeout: float = Field(
+        60.0, gt=0, description="seconds to wait for a lost Redis before giving up"
+    )
+    decode_threads: int = Field(2, ge=1, le=64, description="threads that decode JPEGs")
