@@ -11,7 +11,7 @@ from redis.retry import Retry
 from contract.errors import BrokerError, BrokerUnavailable, UsageError
 
 SOCKET_TIMEOUT_S = 5.0
-MAX_BLOCK_S = 2.0  # well below the socket time-out, or a quiet stream looks like a dead server
+MAX_BLOCK_S = 0.5  # well below the socket time-out, and how long a stop can go unnoticed
 
 # What redis-py raises when the server cannot be reached; roles wait and try again on these.
 UNREACHABLE = (redis.ConnectionError, redis.TimeoutError)

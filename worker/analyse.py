@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,26 +17,9 @@ from contract.frame import FrameMessage
 from worker.classifier import EmotionClassifier
 from worker.faces.crop import crop_face
 from worker.faces.detector import Detection, FaceDetector
+from worker.outcome import Outcome, Rejected, Seen
 
 Image = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A frame that was analysed; `faces` from most to least certain detection."""
-
-    faces: tuple[FaceEmotion, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A frame that cannot be analysed: `reason` in one word, `detail` in a sentence."""
-
-    reason: str
-    detail: str
-
-
-Outcome = Seen | Rejected
 
 
 class Analyser:

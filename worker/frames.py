@@ -100,7 +100,7 @@ class RedisFrameQueue:
         self._claim_cursor: bytes = b"0-0"
 
     def read(self, count: int, block_s: float) -> list[Delivery]:
-        """Up to `count` new frames; waits up to `block_s` seconds (at most 2) for the first."""
+        """Up to `count` new frames; waits for the first, up to `block_s` or `MAX_BLOCK_S`."""
         # BLOCK 0 would wait for ever.
         block_ms = max(1, int(min(block_s, MAX_BLOCK_S) * 1000))
         return self._take(self._xreadgroup(b">", count, block_ms), suspect=False)

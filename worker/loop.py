@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -17,11 +18,11 @@ from contract.errors import BrokerUnavailable, DecodeError
 from contract.event import EmotionEvent
 from contract.frame import FrameMessage
 from contract.process.health import Health
-from worker.analyse import Analyser, Outcome, Rejected
 from worker.batcher import Batcher
 from worker.frames import Delivery, RedisFrameQueue, Settlement
 from worker.lease import LeaseKeeper
 from worker.metrics import WorkerMetrics
+from worker.outcome import FrameAnalyser, Outcome, Rejected
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class WorkerLoop:
     def __init__(
         self,
         queue: RedisFrameQueue,
-        analyser: Analyser,
+        analyser: FrameAnalyser,
         metrics: WorkerMetrics,
         health: Health,
         leases: LeaseKeeper,
@@ -88,8 +89,8 @@ class WorkerLoop:
             wait_s = self._batcher.wait_s(time.monotonic())
             if wait_s == 0.0:
                 break
-            block_s = MAX_BLOCK_S if wait_s is None else wait_s
-            deliveries = self._patiently(lambda: self._queue.read(self._batcher.room, block_s))
+            read = partial(self._queue.read, self._batcher.room, wait_s or MAX_BLOCK_S)
+            deliveries = self._patiently(read)
             self._batcher.add(deliveries or (), time.monotonic())
             if not deliveries and wait_s is None:
                 break  # a quiet stream: let the loop look for frames of dead workers
@@ -210,7 +211,7 @@ class WorkerLoop:
                     _log.warning("Redis cannot be reached, trying again", error=str(error))
                 if now_s - first_failure_s > self._limits.redis_timeout_s:
                     raise BrokerUnavailable(
-                        f"Redis did not come back within {self._limits.redis_timeout_s:g} s: {error}"
+                        f"no Redis for {self._limits.redis_timeout_s:g} s: {error}"
                     ) from error
                 self._leases.progress()  # waiting for Redis is not a hanging device
                 self._health.beat()

@@ -1,0 +1,42 @@
+"""What becomes of one frame: somebody (or nobody) was seen in it, or it cannot be analysed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from contract.event import FaceEmotion
+from contract.frame import FrameMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame that was analysed; `faces` from most to least certain detection."""
+
+    faces: tuple[FaceEmotion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A frame that cannot be analysed: `reason` in one word, `detail` in a sentence."""
+
+    reason: str
+    detail: str
+
+
+Outcome = Seen | Rejected
+
+
+class FrameAnalyser(Protocol):
+    """What the loop asks of an analyser."""
+
+    @property
+    def model_id(self) -> str:
+        """What events carry as `model`."""
+        ...
+
+    def analyse(self, frames: Sequence[FrameMessage]) -> list[Outcome]:
+        """One outcome per frame, in order. An exception fails the batch: its frames are then tried
+        one by one."""
+        ...
