@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from contract.errors import EmotionStreamError
 from contract.process.logs import configure_logs
-from contract.process.settings import RoleSettings, read_settings
+from contract.process.settings import ProcessSettings, read_settings
 
-S = TypeVar("S", bound=RoleSettings)
+S = TypeVar("S", bound=ProcessSettings)
 
 
 def run_command(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from collections.abc import MutableMapping
+import tempfile
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -46,6 +49,34 @@ def configure_logs(role: str, level: str = "info", style: str = "auto") -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     structlog.contextvars.bind_contextvars(role=role)
+
+
+@contextmanager
+def native_output_to_debug() -> Iterator[None]:
+    """Turn what libraries write to stderr past Python into debug lines, during the block.
+
+    TensorFlow announces its CPU features there at every start, whatever its settings say. Should
+    the block raise, the captured text goes to stderr after all: it may say why.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            captured.seek(0)
+            os.write(2, captured.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+        captured.seek(0)
+        text = captured.read().decode(errors="replace")
+    if text:
+        structlog.get_logger().debug("native output", text=text)
 
 
 def _redact_urls(

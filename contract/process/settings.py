@@ -26,11 +26,11 @@ from contract.errors import UsageError
 from contract.keys import DEFAULT_PREFIX
 
 ENV_PREFIX = "EMOTION_"
-S = TypeVar("S", bound="RoleSettings")
+S = TypeVar("S", bound=BaseSettings)
 
 
-class RoleSettings(BaseSettings):
-    """Settings all roles have."""
+class ProcessSettings(BaseSettings):
+    """Settings every command has."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -42,6 +42,17 @@ class RoleSettings(BaseSettings):
         extra="ignore",
     )
 
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe log line that is printed"
+    )
+    log_format: Literal["auto", "pretty", "json"] = Field(
+        "auto", description="auto: pretty on a terminal, JSON lines otherwise"
+    )
+
+
+class RoleSettings(ProcessSettings):
+    """Settings of the roles, which all reach the same server."""
+
     redis: str = Field(
         "redis://127.0.0.1:6379",
         repr=False,  # it can hold a password
@@ -51,12 +62,6 @@ class RoleSettings(BaseSettings):
     prefix: str = Field(
         DEFAULT_PREFIX,
         description="what all keys start with; two systems with different prefixes share a server",
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe log line that is printed"
-    )
-    log_format: Literal["auto", "pretty", "json"] = Field(
-        "auto", description="auto: pretty on a terminal, JSON lines otherwise"
     )
 
     @field_validator("prefix")

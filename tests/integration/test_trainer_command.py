@@ -1,0 +1,217 @@
+"""`emotion-trainer` as a user types it: export, its refusals, and evaluate on real photos."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+from contract.artifact import ModelManifest, file_sha256, find_artifact
+from trainer.cli import main
+
+# Saving a model: Keras 3 on TensorFlow does not follow NumPy 2's copy keyword yet.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+LABELS = "glad,sad,중립"
+SHARED_FERPLUS = Path(__file__).parents[3] / "shared" / "data" / "ferplus.zip"
+
+
+def tiny(path: Path, *, shape: tuple[int | None, ...] = (32, 32, 1), end: str = "linear") -> Path:
+    """A model of three classes; small, but built and saved as real ones are."""
+    image = keras.Input(shape)
+    hidden = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    keras.Model(image, keras.layers.Dense(3, activation=end)(hidden)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny(tmp_path_factory.mktemp("models") / "mine.keras")
+
+
+@pytest.fixture
+def ferplus() -> Path:
+    if not SHARED_FERPLUS.is_file():
+        pytest.skip(f"needs FER+ in {SHARED_FERPLUS}")
+    return SHARED_FERPLUS
+
+
+def fault(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """What the command says when it refuses."""
+    assert main([str(argument) for argument in arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
+def test_export_makes_an_artifact(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", str(model), "--labels", LABELS, "--name", "korean"]
+    arguments += ["--temperature", "1.4", "--out", str(tmp_path / "new" / "folder")]
+    arguments += ["--made", "data=my photos, 3 classes = few", "--made=licence=no, none"]
+    assert main(arguments) == 0
+    found, manifest = find_artifact(tmp_path / "new" / "folder" / "korean.keras")
+    assert found.read_bytes() == model.read_bytes()
+    assert manifest.name == "korean"
+    assert manifest.labels == ("glad", "sad", "중립")
+    assert manifest.input_shape == (32, 32, 1)
+    assert (manifest.output, manifest.temperature) == ("logits", 1.4)
+    assert manifest.made == {"data": "my photos, 3 classes = few", "licence": "no, none"}
+    assert sorted(file.name for file in found.parent.iterdir()) == ["korean.json", "korean.keras"]
+    assert manifest.id in capsys.readouterr().out
+
+
+def test_export_beside_the_model_writes_the_manifest_only(tmp_path: Path) -> None:
+    path = tiny(tmp_path / "mine.keras", end="softmax")
+    before = path.stat().st_mtime_ns
+    arguments = ["export", str(path), "--labels", LABELS, "--out", str(tmp_path)]
+    assert main([*arguments, "--output", "probabilities"]) == 0
+    assert path.stat().st_mtime_ns == before
+    assert find_artifact(path)[1].output == "probabilities"
+
+
+def test_export_overwrites_only_when_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", str(model), "--out", str(tmp_path), "--labels"]
+    assert main([*arguments, LABELS]) == 0
+    capsys.readouterr()
+    assert "mine.json: exists; --force" in fault(capsys, *arguments, "a,b,c")
+    assert find_artifact(tmp_path / "mine.keras")[1].labels == ("glad", "sad", "중립")
+    assert main([*arguments, "a,b,c", "--force"]) == 0
+    assert find_artifact(tmp_path / "mine.keras")[1].labels == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "--labels: expected 3, one for each output of mine.keras, got none"),
+        (["--labels", "a,b"], "--labels: expected 3, one for each output of mine.keras, got 2: a"),
+        (["--labels", "a,b,a"], "--labels: expected different labels, a repeats"),
+        (["--labels", "a,b,"], "--labels: "),
+        (["--labels", LABELS, "--name", "a/b"], "--name: "),
+        (["--labels", LABELS, "--made", "data"], "--made: expected KEY=VALUE"),
+        (["--labels", LABELS, "--temperature", "0"], "--temperature: "),
+        (["--labels", LABELS, "--output", "probabilities"], "mine.keras gives logits"),
+    ],
+)
+def test_export_refuses(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    text: str,
+) -> None:
+    said = fault(capsys, "export", model, *arguments, "--out", tmp_path)
+    assert "emotion-trainer export: " in said
+    assert text in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_refuses_other_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(path: Path) -> str:
+        return fault(capsys, "export", path, "--labels", LABELS, "--out", tmp_path / "out")
+
+    assert "gone.keras: no such model file" in said(tmp_path / "gone.keras")
+    (tmp_path / "text.keras").write_text("no model")
+    assert "text.keras: Keras cannot load it" in said(tmp_path / "text.keras")
+    colour = tiny(tmp_path / "colour.keras", shape=(32, 32, 3))
+    assert "expected input (None, side, side, 1), got (None, 32, 32, 3)" in said(colour)
+    oblong = tiny(tmp_path / "oblong.keras", shape=(32, 48, 1))
+    assert "got (None, 32, 48, 1)" in said(oblong)
+    elastic = tiny(tmp_path / "elastic.keras", shape=(None, None, 1))
+    assert "expected an input of fixed size" in said(elastic)
+    spaced = tiny(tmp_path / "my model.keras")
+    assert "--name my model: expected a short name" in said(spaced)
+    (tmp_path / "file").touch()
+    arguments = (spaced, "--name", "x", "--labels", LABELS, "--out", tmp_path / "file")
+    assert "expected a folder, got a file" in fault(capsys, "export", *arguments)
+    softmax = tiny(tmp_path / "softmax.keras", end="softmax")
+    assert "softmax.keras gives probabilities" in said(softmax)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_command_says_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "evaluate or export" in fault(capsys)
+    with pytest.raises(SystemExit) as ended:
+        main(["train"])
+    assert ended.value.code == 2
+    assert "evaluate" in capsys.readouterr().err
+
+
+def test_evaluate_names_the_labels_that_are_missing(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = ("neutral", "happiness", "슬픔")
+    copy = tmp_path / "other.keras"
+    copy.write_bytes(model.read_bytes())
+    ModelManifest("other", copy.name, file_sha256(copy), labels, (32, 32, 1)).write(
+        tmp_path / "other.json"
+    )
+    said = fault(capsys, "evaluate", tmp_path, "--model", copy)
+    assert "missing surprise, sadness, anger, disgust, fear, contempt; not in FER+: 슬픔" in said
+
+
+def test_evaluate_refuses_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "gone.zip: no such file" in fault(capsys, "evaluate", tmp_path / "gone.zip")
+    assert "gone.keras" in fault(capsys, "evaluate", tmp_path, "--model", tmp_path / "gone.keras")
+    assert "--limit: " in fault(capsys, "evaluate", tmp_path, "--limit", "0")
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    code = (
+        "import sys, trainer.cli\n"
+        "heavy = {'keras', 'tensorflow', 'cv2', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_evaluate_of_the_shipped_model(ferplus: Path) -> None:
+    command = [sys.executable, "-m", "trainer", "evaluate", str(ferplus)]
+    done = subprocess.run(
+        [*command, "--limit", "256", "--format", "json"],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["n"] == report["counts"]["used"] == 256
+    low, high = report["accuracy_interval_95"]
+    assert 0.8 < report["accuracy"] < 0.97
+    assert low < report["accuracy"] < high
+    assert 0 <= report["ece"]["after"] < 0.1
+    assert sum(entry["n"] for entry in report["classes"].values()) == 256
+
+
+def test_labels_in_another_order_change_nothing(
+    ferplus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Outputs are matched to classes by name: the same network with its last layer permuted."""
+    classes = ["neutral", "happiness", "surprise", "sadness"]
+    classes += ["anger", "disgust", "fear", "contempt"]
+    image = keras.Input((24, 24, 1))
+    flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    last = keras.layers.Dense(8)
+    network = keras.Model(image, last(flat))
+    reports = []
+    for name, step in (("plain", 1), ("reversed", -1)):
+        network.save(tmp_path / f"{name}.keras")
+        labels = ",".join(classes[::step])
+        arguments = [str(tmp_path / f"{name}.keras"), "--labels", labels, "--out", str(tmp_path)]
+        assert main(["export", *arguments]) == 0
+        capsys.readouterr()
+        arguments = ["--model", arguments[0], "--limit", "300", "--format", "json"]
+        assert main(["evaluate", str(ferplus), *arguments]) == 0
+        report = json.loads(capsys.readouterr().out)
+        reports.append({key: report[key] for key in ("accuracy", "classes", "confusion", "ece")})
+        last.set_weights([weights[..., ::-1] for weights in last.get_weights()])
+    assert reports[0] == reports[1]

@@ -1,0 +1,1 @@
+"""The trainer: measures classifiers and hands the worker artifacts it can trust."""

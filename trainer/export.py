@@ -1,0 +1,116 @@
+"""A trained model becomes an artifact: the file and the manifest that says what it is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from contract import wire
+from contract.artifact import ModelManifest, file_sha256, find_artifact
+from contract.errors import ArtifactError, EmotionStreamError, UsageError
+from trainer.network import Network
+
+_PROBES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What to say about a model; the fields are those of `ModelManifest`."""
+
+    name: str
+    labels: tuple[str, ...]
+    output: str = "logits"
+    temperature: float = 1.0
+    made: Mapping[str, str] = field(default_factory=dict)
+
+
+def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Path:
+    """Write `out/NAME.keras` and `out/NAME.json`; returns the path of the first.
+
+    The model is loaded and run once. The pair is made in a temporary folder, read back and moved
+    into place only then, so nothing half-written ever bears the name.
+
+    Raises `UsageError` when the model does not fit what is said about it or the artifact exists
+    and `force` is not given.
+    """
+    target = out / f"{about.name}.keras"
+    manifest_target = target.with_suffix(".json")
+    if not _is_plain(about.name):
+        raise UsageError(f"--name {about.name}: expected a short name without spaces or slashes")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: expected a folder, got a file")
+    if not model.is_file():
+        raise ArtifactError(f"{model}: no such model file")
+    in_place = target.exists() and target.samefile(model)  # then only the manifest is new
+    _refuse_overwrite([manifest_target] if in_place else [target, manifest_target], force)
+    network = Network(model)
+    _check_labels(network, about)
+    _check_outputs(network, about)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out, prefix=f".{about.name}.") as temporary:
+            copy = Path(temporary) / target.name
+            shutil.copyfile(model, copy)
+            ModelManifest(
+                name=about.name,
+                file=target.name,
+                sha256=file_sha256(copy),
+                labels=about.labels,
+                input_shape=(network.side_px, network.side_px, 1),
+                output=about.output,
+                temperature=about.temperature,
+                made=about.made,
+            ).write(copy.with_suffix(".json"))
+            find_artifact(copy)
+            if not in_place:
+                copy.replace(target)
+            copy.with_suffix(".json").replace(manifest_target)
+    except OSError as error:
+        raise EmotionStreamError(f"{out}: cannot write the artifact: {error}") from error
+    find_artifact(target)
+    return target
+
+
+def _is_plain(name: str) -> bool:
+    try:
+        return wire.name(name) == name
+    except ValueError:
+        return False
+
+
+def _refuse_overwrite(targets: list[Path], force: bool) -> None:
+    existing = [str(target) for target in targets if target.exists()]
+    if existing and not force:
+        raise UsageError(f"{', '.join(existing)}: exists; --force replaces it, --name avoids it")
+
+
+def _check_labels(network: Network, about: Export) -> None:
+    if len(about.labels) != network.classes:
+        given = f"{len(about.labels)}: {', '.join(about.labels)}" if about.labels else "none"
+        raise UsageError(
+            f"--labels: expected {network.classes}, one for each output of {network.path.name}, "
+            f"got {given}"
+        )
+
+
+def _check_outputs(network: Network, about: Export) -> None:
+    """Run the model on noise: logits called probabilities, or the reverse, fail silently later."""
+    side = network.side_px
+    noise = np.random.default_rng(0).integers(0, 256, (_PROBES, side, side), np.uint8)
+    outputs = network(noise)
+    if not np.isfinite(outputs).all():
+        raise ArtifactError(f"{network.path}: expected finite outputs, got NaN or infinity")
+    sums = outputs.sum(axis=1)
+    are_probabilities = bool((outputs >= 0).all() and np.allclose(sums, 1.0, atol=1e-2))
+    if are_probabilities != (about.output == "probabilities"):
+        actual = "probabilities" if are_probabilities else "logits"
+        raise UsageError(
+            f"--output {about.output}: {network.path.name} gives {actual}: on noise its outputs "
+            f"go from {outputs.min():.3g} to {outputs.max():.3g} and sum to "
+            f"{sums.min():.3g}..{sums.max():.3g}"
+        )
