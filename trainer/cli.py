@@ -70,7 +70,6 @@ def _evaluate(settings: EvaluateSettings) -> int:
     terminal = Console(stderr=True)
     if terminal.is_terminal:
         terminal.print("loading the model ...")
-    # Before the bar: what TensorFlow prints as it starts would tear it.
     network = Network(model_path)
     network.require(manifest)
     with Progress(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from contract.artifact import ModelManifest
 from contract.errors import ArtifactError
+from contract.process.logs import native_output_to_debug
 
 # One shape for all calls: TensorFlow traces a graph per shape.
 BATCH_SIZE = 64
@@ -28,12 +28,12 @@ class Network:
         self.path = path
         if not path.is_file():
             raise ArtifactError(f"{path}: no such model file")
-        # Only here: TensorFlow takes seconds to import, and prints on import unless told not to.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import keras
-
         try:
-            self._model: Any = keras.models.load_model(path, compile=False)
+            # Only here: TensorFlow takes seconds to import, and talks.
+            with native_output_to_debug():
+                import keras
+
+                self._model: Any = keras.models.load_model(path, compile=False)
             takes = _shape(self._model.input_shape)
             gives = _shape(self._model.output_shape)
         except Exception as error:  # keras raises many kinds, all of them about this file

@@ -57,7 +57,7 @@ class EmotionClassifier:
             outputs = np.log(np.clip(outputs, 1e-12, 1.0))
         logits = outputs / self.manifest.temperature
         weights = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
     def named(self, scores: npt.NDArray[np.float32]) -> Mapping[str, float]:
         """One row of `scores` with its labels."""
