@@ -27,14 +27,16 @@ def connect(url: str, *, retries: int = 3) -> redis.Redis:
 
     Raises `UsageError` for a URL of another kind.
     """
+    # A unix socket has no keep-alive, and its connection class knows no such argument.
+    tcp_only = {} if url.startswith("unix:") else {"socket_keepalive": True}
     try:
         client: redis.Redis = redis.Redis.from_url(
             url,
+            **tcp_only,
             decode_responses=False,
             protocol=2,
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=SOCKET_TIMEOUT_S,
-            socket_keepalive=None if url.startswith("unix:") else True,
             health_check_interval=30,
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
             retry_on_error=[redis.ConnectionError, redis.TimeoutError] if retries else [],
