@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 from worker.analyse import Analyser
 from worker.classifier import EmotionClassifier
-from worker.engine import KerasEngine
+from worker.engine import BUCKETS, KerasEngine
 from worker.faces.detector import FaceDetector
 from worker.settings import WorkerSettings
 
@@ -20,8 +20,10 @@ def build_analyser(
     Raises `ArtifactError` for a model that cannot be used.
     """
     engine = KerasEngine()
-    classifier = EmotionClassifier(engine, settings.model)
-    detector = FaceDetector(engine, threshold=settings.threshold)
+    # No frame batch is larger than this; more faces than frames are classified in several batches.
+    buckets = [size for size in BUCKETS if size <= settings.batch_size]
+    classifier = EmotionClassifier(engine, settings.model, buckets=buckets)
+    detector = FaceDetector(engine, threshold=settings.threshold, buckets=buckets)
     detector.warm_up()
     classifier.warm_up()
     info = {

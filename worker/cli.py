@@ -18,6 +18,7 @@ from contract.connect import check, connect, redacted
 from contract.keys import Keys
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
+from contract.process.logs import native_output_to_debug
 from contract.process.stop import stop_on_signals
 from worker.frames import RedisFrameQueue
 from worker.lease import LeaseKeeper
@@ -64,11 +65,11 @@ def _work(settings: WorkerSettings) -> int:
             _log.info("serving metrics", url=f"http://{settings.metrics_host}:{server.port}")
         decoders = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
 
-        # TensorFlow takes seconds to import, and prints on import unless told not to.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        from worker.assemble import build_analyser
+        # TensorFlow takes seconds to import: not before the flags and the server are known good.
+        with native_output_to_debug():
+            from worker.assemble import build_analyser
 
-        analyser, model_info = build_analyser(settings, decoders, metrics.observe_stage)
+            analyser, model_info = build_analyser(settings, decoders, metrics.observe_stage)
         metrics.model.info(model_info)
 
         from worker.loop import LoopLimits, WorkerLoop

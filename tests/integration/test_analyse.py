@@ -1,0 +1,100 @@
+"""The whole analysis with the real networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from contract.frame import FrameMessage
+from tests.unit.strategies import jpeg
+from worker.analyse import Analyser
+from worker.assemble import build_analyser
+from worker.outcome import Rejected, Seen
+from worker.settings import WorkerSettings
+
+
+@pytest.fixture(scope="module")
+def analyser() -> Iterator[Analyser]:
+    with ThreadPoolExecutor(2) as decoders:
+        built, _ = build_analyser(WorkerSettings(), decoders, lambda _stage, _seconds: None)
+        yield built
+
+
+def frame(seq: int, image: bytes, width: int, height: int) -> FrameMessage:
+    return FrameMessage("clip", "s", seq, time.time_ns(), None, width, height, image)
+
+
+@pytest.fixture(scope="module")
+def frames(demo_clip: Path) -> list[FrameMessage]:
+    """Every third frame of the shipped clip."""
+    messages = []
+    with av.open(str(demo_clip)) as container:
+        for index, picture in enumerate(container.decode(video=0)):
+            if index % 3:
+                continue
+            ok, data = cv2.imencode(".jpg", picture.to_ndarray(format="bgr24"))
+            assert ok
+            messages.append(frame(index, data.tobytes(), picture.width, picture.height))
+    return messages
+
+
+def test_an_event_is_the_same_whatever_batch_it_was_in(
+    analyser: Analyser, frames: list[FrameMessage]
+) -> None:
+    alone = [analyser.analyse([frame])[0] for frame in frames]
+    assert sum(len(seen.faces) for seen in alone if isinstance(seen, Seen)) > len(frames) / 2
+    for size in (7, 32):
+        together = [
+            outcome
+            for at in range(0, len(frames), size)
+            for outcome in analyser.analyse(frames[at : at + size])
+        ]
+        for one, many in zip(alone, together, strict=True):
+            assert isinstance(one, Seen)
+            assert isinstance(many, Seen)
+            assert [face.box for face in one.faces] == [face.box for face in many.faces]
+            assert [face.label for face in one.faces] == [face.label for face in many.faces]
+            for a, b in zip(one.faces, many.faces, strict=True):
+                assert list(a.scores.values()) == pytest.approx(list(b.scores.values()), abs=1e-4)
+                assert a.detection == pytest.approx(b.detection, abs=1e-4)
+
+
+def test_what_a_face_carries(analyser: Analyser, frames: list[FrameMessage]) -> None:
+    for outcome in analyser.analyse(frames):
+        assert isinstance(outcome, Seen)
+        for face in outcome.faces:
+            assert sum(face.scores.values()) == pytest.approx(1.0, abs=1e-5)
+            assert face.scores[face.label] == max(face.scores.values())
+            assert 0.5 <= face.detection <= 1.0
+            assert 0 <= face.box.left < face.box.right <= frames[0].width
+            assert 0 <= face.box.top < face.box.bottom <= frames[0].height
+            assert -1.0 <= face.valence <= 1.0
+
+
+def test_a_broken_image_is_one_outcome_and_the_others_are_untouched(
+    analyser: Analyser, frames: list[FrameMessage]
+) -> None:
+    good = frames[10]
+    cut = frame(0, good.image[:200], good.width, good.height)
+    noise = frame(1, b"\xff\xd8" + np.random.default_rng(0).bytes(5000), 640, 480)
+    tiny = frame(2, jpeg(1, 1), 1, 1)
+    outcomes = analyser.analyse([cut, good, noise, tiny, good])
+    assert isinstance(outcomes[0], Rejected)
+    assert isinstance(outcomes[2], Rejected)
+    assert outcomes[2].reason == "image"
+    assert outcomes[3] == Seen(())
+    (alone,) = analyser.analyse([good])
+    for outcome in (outcomes[1], outcomes[4], alone):
+        assert isinstance(outcome, Seen)
+        assert [face.label for face in outcome.faces] == ["happiness"]
+
+
+def test_no_frames_are_no_outcomes(analyser: Analyser) -> None:
+    assert analyser.analyse([]) == []
