@@ -82,5 +82,6 @@ class EventsMissed(EmotionStreamError):
     """`count` events left the stream before this reader saw them; at least one if unknown."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"{count} events were trimmed from the stream before they were read")
+        events = "1 event was" if count == 1 else f"{count:,} events were"
+        super().__init__(f"{events} trimmed from the stream before being read")
         self.count = count

@@ -1,0 +1,20 @@
+-- Take over the entries that any member holds for too long: it is presumed dead.
+--
+-- Not XAUTOCLAIM: that one also drops trimmed entries from members who are alive and have them in
+-- memory, and nobody could tell which of them were missed.
+--
+-- KEYS  events
+-- ARGV  group, member, idle ms
+-- Returns {entries taken over, entries that are no longer in the stream}.
+local key, group, member, idle_ms = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local taken, lost = 0, 0
+while true do
+  local idle = redis.call('XPENDING', key, group, 'IDLE', idle_ms, '-', '+', 1000)
+  if #idle == 0 then return {taken, lost} end
+  local claim = {'XCLAIM', key, group, member, idle_ms}
+  for _, row in ipairs(idle) do claim[#claim + 1] = row[1] end
+  claim[#claim + 1] = 'JUSTID'
+  -- XCLAIM makes them not idle, and forgets those that were trimmed.
+  local claimed = #redis.call(unpack(claim))
+  taken, lost = taken + claimed, lost + #idle - claimed
+end

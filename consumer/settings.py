@@ -1,0 +1,78 @@
+"""The flags and environment of `emotion-events`: the only place that reads them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from consumer.progress import parse_start
+from contract.process.settings import RoleSettings
+
+
+class EventsSettings(RoleSettings):
+    """Watch the emotions of a running system, or pass them on as JSON lines.
+
+    Examples:
+      emotion-events                                      what comes from now on, as a table
+      emotion-events --format jsonl --source lobby | jq .faces
+      emotion-events --from beginning --format jsonl --idle 1 > seen.jsonl
+      emotion-events --group recorder --format jsonl      goes on where it stopped
+      emotion-events status                               sources, backlog, workers, dead letters
+                                                          (emotion-events status --help)
+
+    Every flag can be set in the environment: --from is EMOTION_FROM.
+    """
+
+    # Without "all", a field with an alias would be read from the variable FROM.
+    model_config = SettingsConfigDict(env_prefix_target="all")
+
+    format: Literal["table", "jsonl"] = Field(
+        "table", description="a table for people, or one JSON object a line for programs"
+    )
+    from_: str = Field(
+        "now",
+        alias="from",
+        description="where to begin: now, beginning (all events that are still there) or the id of "
+        "the stream entry to begin after; a --group that exists goes on where it stopped",
+    )
+    count: int | None = Field(None, ge=1, description="end after so many events")
+    source: list[str] = Field(
+        [], description="only this source; give it several times for several sources"
+    )
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="share the events with all who give the same name, and remember what was read",
+    )
+    records: bool = Field(
+        False,
+        description="jsonl: also a line when a source starts, ends or goes offline "
+        '(kind "source"); the table always shows these',
+    )
+    idle: float | None = Field(None, gt=0, description="end after so many seconds without an event")
+    redis_timeout: float = Field(
+        60.0, gt=0, description="seconds to wait for a lost Redis before giving up"
+    )
+
+    @field_validator("from_")
+    @classmethod
+    def _from(cls, value: str) -> str:
+        parse_start(value)
+        return value
+
+
+class StatusSettings(RoleSettings):
+    """Say how a system is doing: sources, backlog, workers, dead letters, and whether every frame
+    is accounted for.
+
+    Examples:
+      emotion-events status
+      emotion-events status --redis redis://10.0.0.5:6379 --prefix studio
+      emotion-events status --format json | jq .backlog
+    """
+
+    format: Literal["table", "json"] = Field(
+        "table", description="for people, or one JSON object for programs"
+    )

@@ -1,0 +1,114 @@
+"""Events as lines for people: one row an event, in colours on a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from contract.event import EmotionEvent, FaceEmotion, Record, SourceRecord
+
+_COLOURS = {
+    "neutral": "#94a0b2",
+    "happiness": "#f2c14e",
+    "surprise": "#f78154",
+    "sadness": "#5b8fd6",
+    "anger": "#e05263",
+    "disgust": "#7cb53c",
+    "fear": "#9d6cc9",
+    "contempt": "#c98bb9",
+    "anxious": "#7882d2",
+    "embarrassed": "#ec96a0",
+}
+_TIME_CHARS = len("12:34:56.789")
+_LEAST_SOURCE_CELLS = 10  # a Korean character fills two cells of a terminal
+_SEQ_CHARS = 7
+_LATENCY_CHARS = 10
+
+
+class EventTable:
+    """Writes a row for each record; columns are aligned, the source's as wide as its longest id.
+
+    Times are local wall-clock times of the capture; latency is capture to publication.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = _Console(file=stream, highlight=False)
+        self._source_cells = 0
+
+    def write(self, record: Record) -> None:
+        """Raises `BrokenPipeError` when nobody reads any more."""
+        if not self._source_cells:
+            self._source_cells = max(_LEAST_SOURCE_CELLS, cell_len(record.source))
+            self._print(self._row("time", "source", "seq", "latency", Text("faces"), "bold"))
+        self._source_cells = max(self._source_cells, cell_len(record.source))
+        if isinstance(record, SourceRecord):
+            self._print(self._source_row(record))
+        else:
+            self._print(self._event_row(record))
+
+    def _event_row(self, event: EmotionEvent) -> Text:
+        return self._row(
+            clock_time(event.captured_at_ns),
+            event.source,
+            str(event.seq),
+            f"{event.latency_s * 1000:,.0f} ms",
+            _faces(event.faces),
+        )
+
+    def _source_row(self, record: SourceRecord) -> Text:
+        what: str = record.state
+        if record.frames is not None:
+            frames = "1 frame" if record.frames == 1 else f"{record.frames:,} frames"
+            what = f"{what}, {'expects' if record.state == 'started' else 'after'} {frames}"
+        style = "bold red" if record.state == "offline" else "bold"
+        return self._row(clock_time(record.at_ns), record.source, "", "", Text(what, style))
+
+    def _row(
+        self, at: str, source: str, seq: str, latency: str, what: Text, style: str = ""
+    ) -> Text:
+        cells = (
+            at.ljust(_TIME_CHARS),
+            set_cell_size(source, self._source_cells),
+            seq.rjust(_SEQ_CHARS),
+            latency.rjust(_LATENCY_CHARS),
+        )
+        return Text.assemble(("  ".join(cells), style or "dim"), "  ", what)
+
+    def _print(self, row: Text) -> None:
+        # Soft: a line as long as it is, for grep; a terminal wraps it by itself.
+        self._console.print(row, soft_wrap=True)
+
+
+def clock_time(epoch_ns: int) -> str:
+    """Local wall-clock time of `epoch_ns`, to the millisecond."""
+    seconds, ns = divmod(epoch_ns, 1_000_000_000)
+    try:
+        local = time.strftime("%H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):  # a broken clock sent a year nobody can write
+        return "??:??:??.???"
+    return f"{local}.{ns // 1_000_000:03d}"
+
+
+def _faces(faces: tuple[FaceEmotion, ...]) -> Text:
+    if not faces:
+        return Text("-", "dim")
+    # From left to right, as a person looking at the picture would name them.
+    ordered = sorted(faces, key=lambda face: face.box.left)
+    return Text(", ").join(
+        Text(
+            f"{face.label} {face.scores.get(face.label, 0.0) * 100:.0f} %",
+            _COLOURS.get(face.label, ""),
+        )
+        for face in ordered
+    )
+
+
+class _Console(Console):
+    """rich would end the process with code 1 when the reader of a pipe has had enough."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError

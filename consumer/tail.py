@@ -1,0 +1,79 @@
+"""One events stream read on one's own: no group, nothing to acknowledge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from consumer.progress import Missed, Progress, Start, StreamState, format_id, parse_id
+from contract.connect import REFUSED
+from contract.wire import Entry
+
+if TYPE_CHECKING:
+    import redis
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries in stream order (id, fields), and what was missed before or among them."""
+
+    entries: Sequence[tuple[bytes, Entry]]
+    missed: Missed
+
+
+class Tail:
+    """The place of a reader without a group in one stream. All methods raise redis's own errors."""
+
+    def __init__(self, client: redis.Redis, key: str, start: Start) -> None:
+        self._client = client
+        self.key = key
+        self._start = start
+
+    def open(self) -> None:
+        """Resolve the start once, so that a reconnect loses nothing."""
+        self._progress = Progress(self._start, self._read(0)[1])
+
+    @property
+    def wake_after(self) -> str:
+        """An entry after this id is one we have not read."""
+        return format_id(self._progress.last_id)
+
+    def fetch(self, count: int) -> Batch:
+        """Up to `count` entries that follow those fetched before; does not wait."""
+        entries, state = self._read(count)
+        if self._progress.is_rolled_back(state, len(entries)):
+            _log.warning("the stream %s lost entries: reading it again, without repeats", self.key)
+            self._progress.rewind(state)
+            entries, state = self._read(count)
+        last = parse_id(entries[-1][0]) if entries else None
+        missed = self._progress.advance(state, len(entries), last, end=len(entries) < count)
+        return Batch(entries, missed)
+
+    def acknowledge(self, entry_ids: Iterable[bytes]) -> None:
+        """Nothing to do: nobody keeps a list."""
+
+    def look_again(self) -> None:
+        """Nothing to do: the position is ours, whatever happened to the connection."""
+
+    def leave(self) -> Missed:
+        """Nothing to give back."""
+        return Missed()
+
+    def _read(self, count: int) -> tuple[list[tuple[bytes, Entry]], StreamState]:
+        """Entries and the stream's state, of the same moment."""
+        with self._client.pipeline(transaction=True) as pipe:
+            if count:
+                pipe.xread({self.key: self.wake_after}, count=count)
+            pipe.xinfo_stream(self.key)
+            *reads, info = pipe.execute(raise_on_error=False)
+        if isinstance(info, REFUSED) and "no such key" in str(info):
+            return [], StreamState()  # nothing was ever published
+        for reply in (*reads, info):
+            if isinstance(reply, Exception):
+                raise reply
+        entries = reads[0][0][1] if reads and reads[0] else []
+        return entries, StreamState.of(info)
