@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, disable_created_metrics, make_wsgi_app
 
 from contract.errors import UsageError
 
@@ -57,6 +57,8 @@ class HealthServer:
     def __init__(
         self, registry: CollectorRegistry, health: Health, *, host: str, port: int
     ) -> None:
+        # When each counter was born, a series more per counter, and nobody asks for it.
+        disable_created_metrics()
         self._metrics = make_wsgi_app(registry)
         self._health = health
         try:

@@ -1,0 +1,136 @@
+"""`emotion-producer`: settings in, objects wired, exit code out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from contract.connect import check, connect
+from contract.errors import EmotionStreamError, SourceError
+from contract.keys import Keys, partition_of
+from contract.process.command import run_command
+from contract.process.health import Health, HealthServer
+from contract.process.stop import stop_on_signals
+from producer.backoff import Backoff
+from producer.crew import run_streams
+from producer.metrics import ProducerMetrics
+from producer.publish import Publisher
+from producer.pulse import Pulse
+from producer.record import Recorder
+from producer.settings import ProducerSettings
+from producer.source import Source, find_sources
+from producer.stream import Stream, StreamOptions
+from producer.video import Video
+
+PROGRAM = "emotion-producer"
+_RECONNECT_BASE_S = 0.25
+
+_log = structlog.get_logger()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return run_command(ProducerSettings, PROGRAM, _work, argv)
+
+
+def _work(settings: ProducerSettings) -> int:
+    stop = stop_on_signals()
+    exit_code = 0
+
+    def complain(error: EmotionStreamError) -> None:
+        """One line as soon as it happens: the other sources may go on for days."""
+        nonlocal exit_code
+        print(f"{PROGRAM}: {error}", file=sys.stderr, flush=True)
+        # A source that cannot be used (2) is the user's to correct, whatever else went wrong.
+        exit_code = max(exit_code, error.exit_code)
+
+    sources = find_sources(settings.source, settings.source_id)
+    # Files and cameras first: a wrong name is said at once, even if there is no Redis either.
+    opened = _open_local(sources, loop=settings.loop, complain=complain)
+    usable = [source for source in sources if not source.is_local or source.id in opened]
+    if not usable:
+        return exit_code
+    _warn_if_mixed(settings, usable)
+
+    with ExitStack() as stack:
+        client = connect(settings.redis, retries=0)
+        stack.callback(client.close)
+        check(client, settings.redis)
+        registry = CollectorRegistry()
+        metrics = ProducerMetrics(registry, [source.id for source in sources])
+        health = Health()
+        if settings.metrics_port is not None:
+            server = stack.enter_context(
+                HealthServer(
+                    registry, health, host=settings.metrics_host, port=settings.metrics_port
+                )
+            )
+            _log.info("serving metrics", url=f"http://{settings.metrics_host}:{server.port}")
+
+        options = StreamOptions(
+            fps=settings.fps,
+            realtime=settings.realtime,
+            loop=settings.loop,
+            max_width=settings.max_width,
+            quality=settings.quality,
+        )
+        streams = []
+        for source in usable:
+            pulse = Pulse(stop)
+            mode = settings.mode_for(is_file=source.kind == "file")
+            max_age_s = settings.max_age if mode == "live" else None
+            publisher = Publisher(
+                client,
+                Keys(settings.prefix, partition_of(source.id)),
+                source.id,
+                mode=mode,
+                metrics=metrics,
+                pulse=pulse,
+                max_backlog=settings.max_backlog,
+                max_age_ns=None if max_age_s is None else round(max_age_s * 1e9),
+                redis_timeout_s=settings.redis_timeout,
+            )
+            streams.append(
+                Stream(
+                    source,
+                    options,
+                    publisher,
+                    metrics,
+                    pulse,
+                    Backoff(base_s=_RECONNECT_BASE_S, cap_s=settings.reconnect_max),
+                    recorder=Recorder(settings.record, source.id) if settings.record else None,
+                    opened=opened.get(source.id),
+                )
+            )
+        # Shutdown, in this order: each stream finishes its frame, closes its session and tells
+        # readers so (inside run_streams); then the metrics go, then the connection.
+        run_streams(streams, stop, health, complain)
+    _log.info("stopped", exit_code=exit_code)
+    return exit_code
+
+
+def _open_local(
+    sources: Sequence[Source], *, loop: bool, complain: Callable[[EmotionStreamError], None]
+) -> dict[str, Video]:
+    """The files and cameras that can be opened, by source id."""
+    opened: dict[str, Video] = {}
+    for source in sources:
+        if source.is_local:
+            try:
+                opened[source.id] = source.open(loop=loop)
+            except SourceError as error:
+                complain(error)
+    return opened
+
+
+def _warn_if_mixed(settings: ProducerSettings, sources: Sequence[Source]) -> None:
+    modes = {settings.mode_for(is_file=source.kind == "file") for source in sources}
+    if len(modes) > 1:
+        _log.warning(
+            "live and lossless sources share a stream: when it is full, the live ones drop the "
+            "oldest unread frames, also those of files"
+        )

@@ -1,0 +1,184 @@
+"""Files and URLs through PyAV: exact media times, rotation, time-outs that hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import av
+import structlog
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from contract.errors import EncodeError, SourceError
+from producer.orient import upright
+from producer.video import CapturedFrame, Image, MediaTimes, SourceLost
+
+_log = structlog.get_logger()
+
+OPEN_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 4.0  # a camera that sends nothing is noticed within 5 s
+# Packets may come for longer without giving a frame: a camera's next key frame can be 10 s away.
+FRAME_TIMEOUT_S = 30.0
+
+MAX_FAULTS_IN_A_ROW = 100  # a demuxer that fails this often without a packet stands still
+
+# FFmpeg plays text files as ANSI art, one picture after the other.
+_NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
+
+# What does not change by asking again; anything else a network can answer may be over in a second.
+_PERMANENT = (
+    av.error.HTTPClientError,
+    av.error.InvalidDataError,
+    av.error.ProtocolNotFoundError,
+    av.error.DemuxerNotFoundError,
+    av.error.DecoderNotFoundError,
+)
+
+
+class MediaVideo:
+    """A file or a URL that PyAV reads; a `Video`.
+
+    location   what FFmpeg opens
+    label      what messages call it: without user name and password
+    live       a network source: errors mean `SourceLost`, and the end of one that states no length
+               does too; a recording that breaks off starts over when it is opened again. Otherwise
+               a file: damage is skipped and counted
+
+    Raises `SourceError` for what is no video, `SourceLost` for a server that does not answer.
+    """
+
+    silence_limit_s = FRAME_TIMEOUT_S
+
+    def __init__(self, location: str, label: str, *, live: bool) -> None:
+        self.label = label
+        self.live = live
+        self.damaged_packets = 0
+        self._matrices: dict[int, bytes | None] = {}  # by the rotation that a frame states
+        self._container = _open(location, label, live=live)
+        try:
+            self._stream = _video_stream(self._container, label)
+        except SourceError:
+            self._container.close()
+            raise
+        # Taken down here, because the reading thread may close the container while another asks.
+        duration = self._container.duration
+        self.is_endless = live and duration is None
+        self.duration_s = None if duration is None else duration / av.time_base
+        self.frames_expected = None if self.is_endless else self._count_frames()
+        # Threads across frames decode fastest, but each holds a frame back: too late for a camera.
+        self._stream.thread_type = "SLICE" if self.is_endless else "AUTO"
+
+    def frames(self) -> Iterator[CapturedFrame]:
+        stream = self._stream
+        assert stream.time_base is not None, "FFmpeg gives every video stream a time base"
+        times = MediaTimes(stream.time_base, None if self.is_endless else stream.average_rate)
+        faults = 0
+        while True:
+            try:
+                for packet in self._container.demux(stream):
+                    faults = 0
+                    for decoded in self._decoded(packet):
+                        if decoded.is_corrupt:
+                            self._note_damage("a picture is incomplete")
+                        yield CapturedFrame(
+                            captured_at_ns=time.time_ns(),
+                            pts_ns=times.next_ns(decoded.pts, decoded.dts),
+                            image=partial(self._image, decoded),
+                        )
+                break
+            except av.error.FFmpegError as error:
+                if self.live:
+                    raise SourceLost(f"{self.label}: {_reason(error)}") from error
+                if not isinstance(error, av.error.InvalidDataError):
+                    raise SourceError(f"{self.label}: reading failed: {_reason(error)}") from error
+                self._note_damage(_reason(error))
+                faults += 1
+                if faults >= MAX_FAULTS_IN_A_ROW:
+                    break  # what is left of the file is damage
+        if self.is_endless:
+            raise SourceLost(f"{self.label}: the stream ended")
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _count_frames(self) -> int | None:
+        """How many frames the container says it has, or its length and rate let expect."""
+        if self._stream.frames > 0:
+            return self._stream.frames
+        rate = self._stream.average_rate
+        if not rate or not self.duration_s:
+            return None
+        # Where the first frame comes late (Matroska), the length counts from zero all the same.
+        start_s = max(0, self._container.start_time or 0) / av.time_base
+        return max(1, round((self.duration_s - start_s) * float(rate)))
+
+    def _image(self, frame: VideoFrame) -> Image:
+        """(H, W, 3) uint8 BGR, the right way up."""
+        try:
+            image: Any = frame.to_ndarray(format="bgr24")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise EncodeError(f"picture of format {frame.format.name}: {error}") from error
+        if frame.rotation not in self._matrices:
+            # From a tiny copy: a frame whose side data was looked at refers to itself, and stays,
+            # with its picture and its decoder's threads, until Python's cycle collector comes by.
+            tiny: Any = frame.reformat(width=2, height=2, format="gray8")
+            matrix = tiny.side_data.get("DISPLAYMATRIX")
+            self._matrices[frame.rotation] = None if matrix is None else bytes(matrix)
+        return upright(image, self._matrices[frame.rotation])
+
+    def _decoded(self, packet: Any) -> list[VideoFrame]:
+        try:
+            frames: list[VideoFrame] = packet.decode()
+            return frames
+        except av.error.EOFError:
+            return []  # the decoder was flushed before
+        except av.error.FFmpegError as error:
+            self._note_damage(_reason(error))
+            return []
+
+    def _note_damage(self, what: str) -> None:
+        self.damaged_packets += 1
+        if self.damaged_packets == 1:  # the count goes to the metrics
+            _log.warning("damaged video, going on", video=self.label, error=what)
+
+
+def _open(location: str, label: str, *, live: bool) -> InputContainer:
+    try:
+        return av.open(
+            location,
+            "r",
+            # RTSP over UDP, FFmpeg's default, loses packets and stops at firewalls.
+            options={"rtsp_transport": "tcp"} if location.lower().startswith("rtsp") else {},
+            timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S) if live else None,
+            metadata_errors="replace",  # a title in Latin-1 is no reason to refuse a video
+        )
+    except av.error.FFmpegError as error:
+        if live and not isinstance(error, _PERMANENT):
+            raise SourceLost(f"{label}: {_reason(error)}") from error
+        if isinstance(error, av.error.InvalidDataError):
+            raise SourceError(f"{label}: not a video, or cut short") from error
+        raise SourceError(f"{label}: {_reason(error)}") from error
+
+
+def _video_stream(container: InputContainer, label: str) -> VideoStream:
+    """The first moving picture; the cover of a music file is none."""
+    for stream in container.streams.video:
+        is_cover = stream.disposition & av.stream.Disposition.attached_pic
+        # No codec context: this FFmpeg has no decoder for it.
+        if not is_cover and stream.codec_context is not None:
+            if stream.codec_context.name in _NOT_VIDEO:
+                raise SourceError(f"{label}: not a video")
+            return stream
+    kinds = sorted({stream.type for stream in container.streams})
+    raise SourceError(f"{label}: no video stream, only {', '.join(kinds) or 'nothing'}")
+
+
+def _reason(error: av.error.FFmpegError) -> str:
+    """FFmpeg's words without the location, which can hold a password."""
+    if isinstance(error, av.error.ExitError):  # what an interrupted read or open comes back as
+        return "no answer within the time allowed"
+    return str(error.strerror)

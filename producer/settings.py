@@ -1,0 +1,97 @@
+"""The producer's flags and environment: the only place that reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import CliPositionalArg
+
+from contract import wire
+from contract.process.settings import ServiceSettings
+
+
+class ProducerSettings(ServiceSettings):
+    """Send video to the workers: files, folders of files, cameras and network streams, as many at
+    once as you like.
+
+    Examples:
+      emotion-producer 0                              the first camera
+      emotion-producer clip.mp4 --loop                a file, again and again
+      emotion-producer recordings/ --no-realtime      a folder, as fast as the workers can
+      emotion-producer rtsp://10.0.0.7/live --source-id stage --fps 15
+      emotion-producer 0 clip.mp4 --source-id stage --source-id clip
+
+    A source that cannot be used is named on stderr, the others go on, and the exit code is 2 at
+    the end. A network source that does not answer, and a camera that goes dark, is tried again
+    until it is back; each time it comes back it begins a new session. A file with --loop stays one
+    session: its frames count on and its media times go on rising.
+
+    --mode says what happens when the workers cannot follow. live: the oldest frames that nobody
+    has read yet are dropped, and counted, so that events stay fresh. lossless: the producer waits,
+    so that every frame of a file gives an event. Sources of both kinds share one stream, so a live
+    one can push out a file's frames: give them a --prefix each when every frame must count.
+
+    Every flag can be set in the environment: --max-width is EMOTION_MAX_WIDTH.
+    """
+
+    source: CliPositionalArg[list[str]] = Field(
+        min_length=1,
+        description="video file, folder of files, camera number (0, 1, …), rtsp:// or http(s):// "
+        "URL; as many as you like",
+    )
+    source_id: list[str] = Field(
+        [],
+        description="name of a source in frames and events, once per source in their order; by "
+        "default made from file, camera or address",
+    )
+    fps: float | None = Field(
+        None, gt=0, le=1000, description="take at most this many frames a second, evenly spaced"
+    )
+    max_width: int = Field(
+        1280,
+        ge=16,
+        le=wire.MAX_IMAGE_SIDE_PX,
+        description="shrink wider frames to this many pixels; narrower ones stay as they are",
+    )
+    quality: int = Field(90, ge=1, le=100, description="JPEG quality of the frames")
+    loop: bool = Field(False, description="play files again and again, until stopped")
+    realtime: bool = Field(
+        True, description="play files at their own speed; otherwise as fast as they are taken"
+    )
+    mode: Literal["live", "lossless"] | None = Field(
+        None,
+        description="when the workers can't follow: live drops the oldest frames, lossless waits; "
+        "by default lossless for files, live for cameras and URLs",
+    )
+    max_backlog: int = Field(
+        256, ge=1, le=1_000_000, description="most frames in the stream; more are not sent"
+    )
+    max_age: float | None = Field(
+        None,
+        gt=0,
+        description="seconds after which a worker drops a frame of a live source instead of "
+        "analysing it; by default none is too old",
+    )
+    redis_timeout: float = Field(
+        60.0, gt=0, description="seconds to wait for a lost Redis before giving up"
+    )
+    reconnect_max: float = Field(
+        10.0, ge=0.1, le=3600, description="longest pause in seconds before a lost source is "
+        "tried again; pauses grow from 0.25 s"
+    )  # fmt: skip
+    record: Path | None = Field(
+        None,
+        description="write the frames of each session, as sent, to FOLDER/SOURCE-SESSION.mkv",
+    )
+
+    @model_validator(mode="after")
+    def _max_age_is_for_live(self) -> ProducerSettings:
+        if self.max_age is not None and self.mode == "lossless":
+            raise ValueError("--max-age drops frames, --mode lossless keeps them all: choose one")
+        return self
+
+    def mode_for(self, *, is_file: bool) -> Literal["live", "lossless"]:
+        """The mode of a source: the one asked for, or what suits its kind."""
+        return self.mode or ("lossless" if is_file else "live")
