@@ -1,0 +1,84 @@
+"""The events of this run, read in a thread of its own so that the view never waits for Redis."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Collection
+from types import TracebackType
+
+from consumer.reader import EventReader
+from contract.event import Record
+from deploy.local.ledger import EntryId, parse_entry_id
+
+CLOSE_TIMEOUT_S = 1.0
+
+
+class Feed:
+    """Reads the records of `sources` that follow the entry `start`; a context manager.
+
+    Other producers on the same server write to the same stream: their sources are passed over.
+    """
+
+    def __init__(self, url: str, prefix: str, start: EntryId, sources: Collection[str]) -> None:
+        self._stop = threading.Event()
+        self._reader = EventReader(
+            url,
+            start=f"{start[0]}-{start[1]}",
+            prefix=prefix,
+            on_missed=lambda _: None,  # the summary tells, once
+            stop=self._stop,
+        )
+        self._sources = frozenset(sources)
+        self._records: queue.SimpleQueue[Record] = queue.SimpleQueue()
+        self._position = start
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, name="events", daemon=True)
+
+    @property
+    def missed(self) -> int:
+        """Events that were trimmed from the stream before they were read here."""
+        return self._reader.missed
+
+    def __enter__(self) -> Feed:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def take(self, timeout_s: float) -> list[Record]:
+        """What came since the last call; waits for the first at most `timeout_s`.
+
+        Raises what the reading thread died of.
+        """
+        records: list[Record] = []
+        try:
+            records.append(self._records.get(timeout=timeout_s))
+            while True:
+                records.append(self._records.get_nowait())
+        except queue.Empty:
+            if not records and self._failure is not None:
+                raise self._failure from None
+        return records
+
+    def has_read(self, entry: EntryId) -> bool:
+        """Whether everything up to `entry` was read; the next `take` returns the rest of it."""
+        return self._position >= entry
+
+    def _read(self) -> None:
+        try:
+            with self._reader as reader:
+                for record in reader.records():
+                    if record.source in self._sources:
+                        self._records.put(record)
+                    if reader.last_id is not None:
+                        self._position = parse_entry_id(reader.last_id)
+        except BaseException as error:  # `take` raises it: nothing dies in silence here
+            self._failure = error

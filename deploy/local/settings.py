@@ -1,0 +1,121 @@
+"""The flags and environment of `emotion-up`: the only place that reads them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from contract import wire
+from contract.process.settings import RoleSettings
+
+EMBEDDED = "embedded"
+
+
+class UpSettings(RoleSettings):
+    """The whole system on one machine: a server, workers, a producer and a live view.
+
+    Examples:
+      emotion-up video.mp4                      one file, then a summary
+      emotion-up 0 --workers 2                  the first camera, until Ctrl-C
+      emotion-up a.mp4 b.mp4 --events out.jsonl --annotate out.mp4
+      emotion-up video.mp4 --no-realtime        as fast as the machine can
+
+    A file gives exactly one event for every frame. Every flag can be set in the environment:
+    --max-width is EMOTION_MAX_WIDTH.
+    """
+
+    source: CliPositionalArg[list[str]] = Field(
+        min_length=1,
+        description="video file, folder of files, camera number (0, 1, …), rtsp:// or http(s):// "
+        "URL; as many as you like",
+    )
+    redis: str = Field(
+        EMBEDDED,
+        repr=False,
+        description="URL of a Redis or Valkey of your own; by default one is started and stopped "
+        "with this command",
+    )
+    workers: int = Field(1, ge=1, le=64, description="worker processes; they share the cores")
+    events: Path | None = Field(None, description="write every event to this file, one JSON a line")
+    annotate: Path | None = Field(
+        None,
+        description="write the video with boxes and emotions to this file; with several sources "
+        "to NAME-SOURCE",
+    )
+    source_id: list[str] = Field(
+        [],
+        description="name of a source in events, once per source in their order; by default made "
+        "from file, camera or address",
+    )
+    fps: float | None = Field(
+        None, gt=0, le=1000, description="take at most this many frames a second"
+    )
+    max_width: int | None = Field(
+        None,
+        ge=16,
+        le=wire.MAX_IMAGE_SIDE_PX,
+        description="shrink wider frames to this many pixels",
+    )
+    quality: int | None = Field(None, ge=1, le=100, description="JPEG quality of the frames")
+    loop: bool = Field(False, description="play files again and again, until Ctrl-C")
+    realtime: bool = Field(True, description="play files at their own speed")
+    mode: Literal["live", "lossless"] | None = Field(
+        None,
+        description="when the workers can't follow: live drops the oldest frames, lossless waits; "
+        "by default lossless for files, live for cameras and URLs",
+    )
+    model: Path | None = Field(None, description="classifier to use instead of the shipped one")
+    quiet: bool = Field(False, description="no live view, only the summary")
+
+    def producer_arguments(self, record: Path | None) -> list[str]:
+        """The producer's command line; `record` is the folder for what it sends."""
+        arguments = [
+            *self._shared_arguments(),
+            "--realtime" if self.realtime else "--no-realtime",
+        ]
+        optional: dict[str, object] = {
+            # Frames that wait are latency: two batches a worker keep it busy.
+            "--max-backlog": 32 * self.workers if self.realtime else None,
+            "--fps": self.fps,
+            "--max-width": self.max_width,
+            "--quality": self.quality,
+            "--mode": self.mode,
+            "--record": record,
+        }
+        for flag, value in optional.items():
+            if value is not None:
+                arguments += [flag, str(value)]
+        if self.loop:
+            arguments.append("--loop")
+        for source_id in self.source_id:
+            arguments += ["--source-id", source_id]
+        return [*arguments, "--", *self.source]
+
+    def worker_arguments(self) -> list[str]:
+        """A worker's command line."""
+        model = [] if self.model is None else ["--model", str(self.model)]
+        return [*self._shared_arguments(), *model]
+
+    def _shared_arguments(self) -> list[str]:
+        return ["--prefix", self.prefix, "--log-level", self.log_level, "--log-format", "json"]
+
+    def worker_environment(self, cores: int) -> dict[str, str]:
+        """Threads for one of the workers, so that all of them together have one per core: N
+        TensorFlows with a thread per core each spend their time waiting for each other."""
+        threads = str(max(1, cores // self.workers))
+        return {
+            "TF_NUM_INTRAOP_THREADS": threads,
+            "OMP_NUM_THREADS": threads,
+            "TF_NUM_INTEROP_THREADS": "1",
+        }
+
+
+def usable_cores() -> int:
+    """The cores this process may use; fewer than the machine's under taskset or in a container."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

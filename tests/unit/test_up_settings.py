@@ -1,0 +1,158 @@
+"""The flags of `emotion-up` and what it makes of them for its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from contract.errors import UsageError
+from contract.process.settings import read_settings
+from deploy.local.outputs import check_outputs, replacing
+from deploy.local.settings import EMBEDDED, UpSettings, usable_cores
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EMOTION_REDIS", "EMOTION_PREFIX", "EMOTION_WORKERS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def read(*argv: str) -> UpSettings:
+    return read_settings(UpSettings, "emotion-up", argv)
+
+
+def after(arguments: Sequence[str], flag: str) -> str:
+    return arguments[arguments.index(flag) + 1]
+
+
+def test_a_source_is_all_one_needs() -> None:
+    settings = read("clip.mp4")
+    assert settings.source == ["clip.mp4"]
+    assert settings.redis == EMBEDDED
+    assert settings.prefix == "emotion"
+    assert settings.workers == 1
+    assert settings.realtime
+    assert settings.events is None
+    assert settings.annotate is None
+
+
+def test_no_source_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises((UsageError, SystemExit)) as caught:
+        read()
+    said = str(caught.value) + capsys.readouterr().err
+    assert "source" in said.lower()
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (("a.mp4", "--workers", "0"), "--workers"),
+        (("a.mp4", "--fps", "0"), "--fps"),
+        (("a.mp4", "--quality", "101"), "--quality"),
+        (("a.mp4", "--mode", "sometimes"), "--mode"),
+        (("a.mp4", "--prefix", "a b"), "--prefix"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_is_named(argv: tuple[str, ...], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        read(*argv)
+
+
+def test_flags_reach_the_producer() -> None:
+    settings = read(
+        *("a.mp4", "b.mp4", "--fps", "12.5", "--max-width", "640", "--quality", "80", "--loop"),
+        *("--no-realtime", "--mode", "lossless", "--source-id", "left", "--source-id", "right"),
+        *("--prefix", "stage"),
+    )
+    arguments = settings.producer_arguments(Path("/tmp/record"))
+    assert arguments[arguments.index("--") + 1 :] == ["a.mp4", "b.mp4"]
+    assert after(arguments, "--fps") == "12.5"
+    assert after(arguments, "--max-width") == "640"
+    assert after(arguments, "--quality") == "80"
+    assert after(arguments, "--mode") == "lossless"
+    assert after(arguments, "--record") == "/tmp/record"
+    assert after(arguments, "--prefix") == "stage"
+    assert "--loop" in arguments
+    assert "--no-realtime" in arguments
+    ids = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--source-id"]
+    assert ids == ["left", "right"]
+
+
+def test_little_waits_when_time_matters() -> None:
+    arguments = read("a.mp4", "--workers", "2").producer_arguments(None)
+    assert after(arguments, "--max-backlog") == "64"
+    assert "--max-backlog" not in read("a.mp4", "--no-realtime").producer_arguments(None)
+
+
+def test_flags_not_given_are_left_to_the_producer() -> None:
+    arguments = read("a.mp4").producer_arguments(None)
+    for flag in ("--fps", "--max-width", "--quality", "--mode", "--record", "--loop"):
+        assert flag not in arguments
+    assert "--realtime" in arguments
+
+
+def test_a_password_is_on_no_command_line() -> None:
+    settings = read("a.mp4", "--redis", "redis://:secret@host:6379", "--model", "m.keras")
+    assert not any("secret" in word for word in settings.producer_arguments(None))
+    assert not any("secret" in word for word in settings.worker_arguments())
+    assert "secret" not in repr(settings)
+    assert after(settings.worker_arguments(), "--model") == "m.keras"
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "threads"), [(8, 2, "4"), (2, 1, "2"), (2, 4, "1"), (7, 2, "3")]
+)
+def test_workers_share_the_cores(cores: int, workers: int, threads: str) -> None:
+    environment = read("a.mp4", "--workers", str(workers)).worker_environment(cores)
+    assert environment["TF_NUM_INTRAOP_THREADS"] == threads
+    assert environment["OMP_NUM_THREADS"] == threads
+
+
+def test_there_is_a_core_to_use() -> None:
+    assert usable_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("folder", "is a folder"), ("missing/out.jsonl", "does not exist"), ("clip.mp4", "source")],
+)
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "clip.mp4").write_bytes(b"video")
+    with pytest.raises(UsageError, match=said) as caught:
+        check_outputs([("--events", tmp_path / name)], [str(tmp_path / "clip.mp4")])
+    assert "--events" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_device_is_no_output() -> None:
+    with pytest.raises(UsageError, match="regular file"):
+        check_outputs([("--events", Path("/dev/null"))], ["0"])
+
+
+def test_two_outputs_are_two_files(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="different files"):
+        check_outputs([("--events", tmp_path / "a"), ("--annotate", tmp_path / "a")], ["0"])
+
+
+def test_outputs_that_can_be_written_pass(tmp_path: Path) -> None:
+    (tmp_path / "old.jsonl").write_text("old")
+    outputs = [("--events", tmp_path / "old.jsonl"), ("--annotate", tmp_path / "new.mp4")]
+    check_outputs(outputs, ["clip.mp4", "0"])
+    assert [path.name for path in tmp_path.iterdir()] == ["old.jsonl"]
+
+
+def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as unfinished:
+        unfinished.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with replacing(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
