@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+import re
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -13,9 +13,23 @@ from contract.errors import BrokerError, BrokerUnavailable, UsageError
 SOCKET_TIMEOUT_S = 5.0
 MAX_BLOCK_S = 0.5  # well below the socket time-out, and how long a stop can go unnoticed
 
-# What redis-py raises when the server cannot be reached; roles wait and try again on these.
+# What redis-py raises when the server cannot be reached, and at all.
 UNREACHABLE = (redis.ConnectionError, redis.TimeoutError)
 REFUSED = (redis.RedisError,)
+
+# A server that cannot do it just now but will: no memory left until workers settle frames, a
+# replica before it is promoted, a cluster or a disk in trouble.
+_PASSING = (
+    *UNREACHABLE,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
+_PASSING_WORDS = ("MISCONF", "NOREPLICAS")  # redis-py has no classes for these
+# A wrong password is a connection error to redis-py; no waiting makes it right.
+_LASTING = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 
 
 def connect(url: str, *, retries: int = 3) -> redis.Redis:
@@ -41,8 +55,12 @@ def connect(url: str, *, retries: int = 3) -> redis.Redis:
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
             retry_on_error=[redis.ConnectionError, redis.TimeoutError] if retries else [],
         )
-    except ValueError as error:
-        raise UsageError(f"{redacted(url)}: {error}") from error
+    except ValueError as error:  # its text can hold a piece of the password
+        raise UsageError(
+            f"{redacted(url)}: expected redis://, rediss:// or unix://, then "
+            "[user:password@]host[:port][/db]; / ? # [ ] @ % in a password are written as %2F and "
+            "the like"
+        ) from error
     return client
 
 
@@ -59,11 +77,35 @@ def check(client: redis.Redis, url: str) -> None:
         raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
 
 
+def is_passing(error: Exception) -> bool:
+    """Whether an error of redis-py is one that waiting may cure."""
+    if isinstance(error, _LASTING):
+        return False
+    return isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS)
+
+
 def redacted(url: str) -> str:
-    """`url` without its user name, password and query, fit for a log."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc and not parts.query:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"***@{host}" if "@" in parts.netloc else host
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+    """`url` without its user name, password and query, fit for a log.
+
+    Any text is taken, also one that is no valid URL, and whatever the password is made of.
+    """
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + _place(rest) if separator else _place(url)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with every URL in it `redacted`.
+
+    A URL goes on until white space or a quote (one inside a word belongs to it), and what comes
+    before its last @ is taken for user name and password.
+    """
+    return _URL.sub(lambda url: "://" + _place(url[1]), text)
+
+
+_URL = re.compile(r"""://((?:[^\s"'\x00-\x1f]|["'](?=\w))+)""")
+
+
+def _place(address: str) -> str:
+    """What follows the scheme of a URL, without user name, password and query."""
+    _, user, place = address.rpartition("@")
+    return ("***@" if user else "") + place.partition("?")[0]

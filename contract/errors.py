@@ -12,7 +12,7 @@
     │   ├── BrokerUnavailable  no answer within the time allowed
     │   ├── Superseded         another producer opened this source: one camera, one producer
     │   └── FenceLost          Redis no longer knows this session: open a new one
-    ├── LeaseExpired           a batch outlived the longest lease; the process must end
+    ├── DeviceFailed           nothing can be analysed any more; the process must end
     └── EventsMissed           events were trimmed before this reader saw them
 
 A command prints the message of an `EmotionStreamError` as one line and ends with its `exit_code`;
@@ -74,8 +74,8 @@ class FenceLost(BrokerError):
     """Redis has no session for this source (it lost its data): open a new session."""
 
 
-class LeaseExpired(EmotionStreamError):
-    """A batch was in hand longer than any batch may be: the device hangs, the process must end."""
+class DeviceFailed(EmotionStreamError):
+    """The device fails on any input: the process must end, or it would blame every frame."""
 
 
 class EventsMissed(EmotionStreamError):

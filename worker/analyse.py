@@ -59,6 +59,12 @@ class Analyser:
         faces = self._faces(detections, scores)
         return [item if isinstance(item, Rejected) else next(faces) for item in decoded]
 
+    def check(self) -> None:
+        """Run both networks on an empty picture."""
+        side = self._classifier.crop_side_px
+        self._detector.detect([np.zeros((side, side, 3), np.uint8)])
+        self._classifier.scores(np.zeros((1, side, side), np.uint8))
+
     def _crops(
         self, images: Sequence[Image], detections: Sequence[Sequence[Detection]]
     ) -> npt.NDArray[np.uint8]:
@@ -99,14 +105,17 @@ class Analyser:
 def _decode(frame: FrameMessage) -> Image | Rejected:
     """The frame's pixels (H, W, 3) uint8 BGR; broken image data is an outcome, not an exception."""
     try:
-        image = cv2.imdecode(np.frombuffer(frame.image, np.uint8), cv2.IMREAD_COLOR)
+        # Boxes are pixels of the frame as sent: an EXIF orientation must not turn it here.
+        image = cv2.imdecode(
+            np.frombuffer(frame.image, np.uint8),
+            cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
+        )
     except cv2.error as error:
         return Rejected("image", f"OpenCV cannot decode it: {error.err}")
     if image is None:
         return Rejected("image", f"{len(frame.image):,} bytes that OpenCV cannot decode as a JPEG")
     height, width = image.shape[:2]
     if (width, height) != (frame.width, frame.height):
-        # An EXIF orientation inside the JPEG can turn it; boxes would not fit the frame as sent.
         return Rejected(
             "image", f"expected {frame.width}x{frame.height} pixels, decoded {width}x{height}"
         )

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 from worker.analyse import Analyser
 from worker.classifier import EmotionClassifier
-from worker.engine import BUCKETS, KerasEngine
+from worker.engine import KerasEngine
 from worker.faces.detector import FaceDetector
 from worker.settings import WorkerSettings
 
@@ -21,7 +21,8 @@ def build_analyser(
     """
     engine = KerasEngine()
     # No frame batch is larger than this; more faces than frames are classified in several batches.
-    buckets = [size for size in BUCKETS if size <= settings.batch_size]
+    buckets = [2**power for power in range(settings.batch_size.bit_length())]
+    buckets.append(settings.batch_size)
     classifier = EmotionClassifier(engine, settings.model, buckets=buckets)
     detector = FaceDetector(engine, threshold=settings.threshold, buckets=buckets)
     detector.warm_up()

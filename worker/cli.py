@@ -14,13 +14,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from contract.artifact import find_artifact
-from contract.connect import check, connect, redacted
+from contract.connect import REFUSED, check, connect, redacted
 from contract.keys import Keys
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.logs import native_output_to_debug
 from contract.process.stop import stop_on_signals
-from worker.frames import RedisFrameQueue
+from contract.wire import MAX_IMAGE_PIXELS
+from worker.frames import LEASE_S, RedisFrameQueue
 from worker.lease import LeaseKeeper
 from worker.metrics import PartitionCollector, WorkerMetrics
 from worker.settings import WorkerSettings
@@ -45,7 +46,6 @@ def _work(settings: WorkerSettings) -> int:
         client,
         keys,
         consumer,
-        lease_s=settings.lease,
         keep_events=settings.keep_events,
         keep_dead=settings.keep_dead,
     )
@@ -65,6 +65,7 @@ def _work(settings: WorkerSettings) -> int:
             _log.info("serving metrics", url=f"http://{settings.metrics_host}:{server.port}")
         decoders = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
 
+        _set_library_limits()
         # TensorFlow takes seconds to import: not before the flags and the server are known good.
         with native_output_to_debug():
             from worker.assemble import build_analyser
@@ -77,7 +78,7 @@ def _work(settings: WorkerSettings) -> int:
         # Only from here on: a signal while TensorFlow loads ends the process at once, which loses
         # nothing, because nothing is in hand yet.
         stop = stop_on_signals()
-        leases = LeaseKeeper(queue.renew, every_s=settings.lease / 4)
+        leases = LeaseKeeper(queue, every_s=LEASE_S / 4)
         loop = WorkerLoop(
             queue,
             analyser,
@@ -106,6 +107,17 @@ def _work(settings: WorkerSettings) -> int:
             )
             loop.run()
         health.not_ready()
-        queue.leave()
+        try:
+            queue.leave()
+        except REFUSED as error:  # a courtesy: silent names are taken off by the other workers
+            _log.warning("left without telling Redis", error=str(error))
         _log.info("stopped", worker=consumer)
     return 0
+
+
+def _set_library_limits() -> None:
+    """What OpenCV and TensorFlow read from the environment when they are first imported."""
+    # A second line behind the check of the JPEG's header.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS))
+    # TensorFlow takes a whole GPU otherwise, and a second worker on it none.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

@@ -143,19 +143,15 @@ def split_batch(size: int, buckets: Sequence[int]) -> list[tuple[int, int]]:
 class KerasEngine:
     """Keras on the backend it was started with (``KERAS_BACKEND``): TensorFlow or JAX.
 
-    jit_compile  lets XLA compile TensorFlow's graph. Not for CPUs: the detector took 18 ms an
-                 image with it, 12.5 without (two AVX-512 cores, batch 16)
-
     Raises `RuntimeError` when Keras runs on another backend.
     """
 
-    def __init__(self, *, jit_compile: bool = False) -> None:
+    def __init__(self) -> None:
         import keras
 
         self._backend: str = keras.backend.backend()
         if self._backend not in ("tensorflow", "jax"):
             raise RuntimeError(f"expected Keras on tensorflow or jax, got {self._backend}")
-        self._jit_compile = jit_compile
 
     @property
     def name(self) -> str:
@@ -168,12 +164,10 @@ class KerasEngine:
 
         if self._backend == "jax":
             compile_batch: Callable[[int], CompiledBatch] = partial(_compile_jax, model, takes)
-        elif self._jit_compile:
-            compile_batch = partial(_compile_tensorflow, model, takes, jit_compile=True)
         else:
-            # Without XLA one graph serves every batch size as fast as a graph for each would, and
-            # tracing six of the classifier's takes eight seconds.
-            any_size = _compile_tensorflow(model, takes, None, jit_compile=False)
+            # One graph serves every batch size as fast as a graph for each would, and tracing six
+            # of the classifier's takes eight seconds.
+            any_size = _compile_tensorflow(model, takes)
 
             def compile_batch(_size: int) -> CompiledBatch:
                 return any_size
@@ -182,18 +176,17 @@ class KerasEngine:
         return BucketedNetwork(compile_batch, takes=takes, gives=gives, buckets=buckets)
 
 
-def _compile_tensorflow(
-    model: keras.Model, takes: ArraySpec, size: int | None, *, jit_compile: bool
-) -> CompiledBatch:
+def _compile_tensorflow(model: keras.Model, takes: ArraySpec) -> CompiledBatch:
     import tensorflow as tf
 
     # Not frozen into constants: as fast, and every batch size would hold its own copy of the
     # weights (six sizes of the classifier: 3.6 GB instead of 0.9).
     function = tf.function(
         lambda batch: tf.nest.flatten(model(batch, training=False)),
-        input_signature=[tf.TensorSpec((size, *takes.shape), takes.dtype)],
+        input_signature=[tf.TensorSpec((None, *takes.shape), takes.dtype)],
         autograph=False,
-        jit_compile=jit_compile,
+        # Not by XLA: on two AVX-512 cores the detector took 18 ms an image with it, 12.5 without.
+        jit_compile=False,
     ).get_concrete_function()
     return lambda batch: [output.numpy() for output in function(tf.constant(batch))]
 

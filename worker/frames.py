@@ -17,11 +17,18 @@ import redis
 
 from contract import keys as names
 from contract.connect import MAX_BLOCK_S
+from contract.event import EmotionEvent
 from contract.keys import Keys
 from contract.snapshot import Snapshot, read_snapshot
 from contract.wire import Entry
 
 REPORTER_TTL_S = 60.0  # longer than any sensible scrape interval
+
+# A worker that does not renew for this long is presumed dead. The same for all workers, so no flag:
+# one with a shorter lease would take the frames of live ones.
+LEASE_S = 10.0
+_FORGET_AFTER_LEASES = 30
+_TRIMMED = f"{names.DROPPED}trimmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +48,16 @@ class Delivery:
 class Settlement:
     """How a delivery ends.
 
-    kind     "event": `body` is the encoded event. "dead": `body` is the reason, one word, and
+    kind     "event": `body` is the encoded `event`. "dead": `body` is the reason, one word, and
              `detail` a sentence. "drop": nothing is kept but the count under `body`, the reason.
+    event    what `body` encodes; stays here, for the metrics
     """
 
     entry_id: bytes
     kind: Literal["event", "dead", "drop"]
     body: bytes | str
     detail: str = ""
+    event: EmotionEvent | None = None
 
     @property
     def stats_field(self) -> str:
@@ -62,7 +71,7 @@ class RedisFrameQueue:
 
     client         with `retries=0`: a repeated XREADGROUP would strand entries unseen
     consumer       this worker's name in the group, unique among running processes
-    lease_s        a worker that does not renew for this long is presumed dead
+    lease_s        see `LEASE_S`; shorter in tests
     keep_events    about how many entries the events stream keeps
     keep_dead      how many dead letters are kept
 
@@ -76,7 +85,7 @@ class RedisFrameQueue:
         keys: Keys,
         consumer: str,
         *,
-        lease_s: float = 10.0,
+        lease_s: float = LEASE_S,
         keep_events: int = 100_000,
         keep_dead: int = 1_000,
         clock: Callable[[], float] = time.monotonic,
@@ -89,9 +98,9 @@ class RedisFrameQueue:
         self._keep_dead = keep_dead
         self._clock = clock
         scripts = files("worker") / "scripts"
-        self._settle, self._claim, self._renew, self._leave, self._report = (
+        self._settle, self._claim, self._attempt, self._renew, self._leave, self._report = (
             client.register_script((scripts / f"{name}.lua").read_text("utf-8"))
-            for name in ("settle", "claim", "renew", "leave", "report")
+            for name in ("settle", "claim", "attempt", "renew", "leave", "report")
         )
         self._in_hand: set[bytes] = set()
         self._in_hand_lock = threading.Lock()
@@ -128,8 +137,9 @@ class RedisFrameQueue:
                     int(self._lease_s * 1000),
                     self._claim_cursor,
                     count,
-                    f"{names.DROPPED}trimmed",
+                    _TRIMMED,
                     names.REDELIVERED,
+                    int(self._lease_s * _FORGET_AFTER_LEASES * 1000),
                 ],
             )
         )
@@ -146,7 +156,14 @@ class RedisFrameQueue:
         Counted in Redis, because the attempt may end this process. The group's own delivery count
         will not do: it also rises for innocents of the same batch.
         """
-        return int(self._client.hincrby(self._keys.attempts, _text(delivery.entry_id), 1))
+        return self._count_attempt(delivery, 1)
+
+    def forgive(self, delivery: Delivery) -> int:
+        """Take an attempt back that failed through no fault of the frame."""
+        return self._count_attempt(delivery, -1)
+
+    def _count_attempt(self, delivery: Delivery, by: int) -> int:
+        return int(self._attempt(keys=[self._keys.attempts], args=[delivery.entry_id, by]))
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """End deliveries in one atomic step. False marks those another worker ended before us.
@@ -178,8 +195,17 @@ class RedisFrameQueue:
         if not ids:
             return 0
         return int(
-            self._renew(keys=[self._keys.frames], args=[names.WORKERS_GROUP, self._consumer, *ids])
+            self._renew(
+                keys=[self._keys.frames, self._keys.stats],
+                args=[names.WORKERS_GROUP, self._consumer, _TRIMMED, *ids],
+            )
         )
+
+    @property
+    def in_hand(self) -> int:
+        """How many frames were read and not settled yet."""
+        with self._in_hand_lock:
+            return len(self._in_hand)
 
     def lost_touch(self) -> None:
         """The connection broke: look for frames that were handed out to us unseen."""
@@ -187,7 +213,10 @@ class RedisFrameQueue:
 
     def leave(self) -> None:
         """Take our name off the group, unless frames are still pending under it."""
-        self._leave(keys=[self._keys.frames], args=[names.WORKERS_GROUP, self._consumer])
+        self._leave(
+            keys=[self._keys.frames, self._keys.reporter],
+            args=[names.WORKERS_GROUP, self._consumer],
+        )
 
     def report(self) -> Snapshot | None:
         """The partition's shared counts if it is this worker's turn to report them, else None."""
@@ -239,7 +268,3 @@ class RedisFrameQueue:
 def _pairs(fields: Sequence[bytes] | None) -> dict[bytes, bytes]:
     """Lua's flat field list as a map; a trimmed entry has none."""
     return dict(zip(fields[::2], fields[1::2], strict=True)) if fields else {}
-
-
-def _text(entry_id: bytes) -> str:
-    return entry_id.decode("ascii")

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Protocol
 
 import structlog
 
@@ -15,14 +16,25 @@ from contract.connect import REFUSED
 _log = structlog.get_logger()
 
 
+HUNG_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
+
+
+class Leases(Protocol):
+    """What there is to renew; `RedisFrameQueue` is one."""
+
+    @property
+    def in_hand(self) -> int: ...
+    def renew(self) -> int: ...
+
+
 def _end_process() -> None:
     # The main thread hangs in a device call and cannot be asked; nothing in hand is lost, because
     # its leases run out and another worker claims it.
-    os._exit(70)
+    os._exit(HUNG_EXIT_CODE)
 
 
 class LeaseKeeper:
-    """Calls `renew` every `every_s` seconds in a thread, as long as the loop makes progress.
+    """Renews every `every_s` seconds in a thread, as long as the loop makes progress.
 
     The loop calls `progress()` after every batch. Without progress for `longest_s` while frames are
     in hand, the device hangs: `on_hang` ends the process, or it would hold its frames for ever.
@@ -30,25 +42,28 @@ class LeaseKeeper:
 
     def __init__(
         self,
-        renew: Callable[[], int],
+        leases: Leases,
         *,
         every_s: float = 2.5,
         longest_s: float = 60.0,
         on_hang: Callable[[], None] = _end_process,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._renew = renew
+        self._leases = leases
         self._every_s = every_s
         self._longest_s = longest_s
         self._on_hang = on_hang
         self._clock = clock
         self._progress_s = clock()
+        self._error: Exception | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def progress(self) -> None:
-        """The loop came round; monotonic time starts again."""
+        """The loop came round; monotonic time starts again. Raises what ended the thread."""
         self._progress_s = self._clock()
+        if self._error is not None:
+            raise self._error
 
     def __enter__(self) -> LeaseKeeper:
         self._thread.start()
@@ -64,16 +79,23 @@ class LeaseKeeper:
         self._thread.join(timeout=self._every_s + 10.0)
 
     def _run(self) -> None:
-        while not self._ended.wait(self._every_s):
-            held_s = self._clock() - self._progress_s
-            try:
-                in_hand = self._renew()
-            except REFUSED as error:
-                # The loop meets the same trouble and deals with it; a lease that runs out meanwhile
-                # costs a second attempt, not a frame.
-                _log.warning("leases not renewed", error=str(error))
-                continue
-            if in_hand and held_s > self._longest_s:
-                _log.error("batch hangs", held_s=round(held_s, 1), frames=in_hand)
-                self._on_hang()
-                return
+        try:
+            while not self._ended.wait(self._every_s):
+                self._turn()
+        except Exception as error:  # the loop raises it: no thread dies in silence
+            self._error = error
+
+    def _turn(self) -> None:
+        held_s = self._clock() - self._progress_s
+        # By our own count: another worker may have claimed them all, and the device still hangs.
+        if held_s > self._longest_s and self._leases.in_hand:
+            _log.error("batch hangs", held_s=round(held_s, 1), frames=self._leases.in_hand)
+            self._on_hang()
+            self._ended.set()
+            return
+        try:
+            self._leases.renew()
+        except REFUSED as error:
+            # The loop meets the same trouble and deals with it; a lease that runs out meanwhile
+            # costs a second attempt, not a frame.
+            _log.warning("leases not renewed", error=str(error))

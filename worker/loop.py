@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import deque
@@ -13,10 +12,11 @@ from typing import TypeVar
 
 import structlog
 
-from contract.connect import MAX_BLOCK_S, UNREACHABLE
-from contract.errors import BrokerUnavailable, DecodeError
+from contract.connect import MAX_BLOCK_S, REFUSED
+from contract.errors import DecodeError, DeviceFailed, EncodeError
 from contract.event import EmotionEvent
 from contract.frame import FrameMessage
+from contract.outage import Outage
 from contract.process.health import Health
 from worker.batcher import Batcher
 from worker.frames import Delivery, RedisFrameQueue, Settlement
@@ -41,7 +41,9 @@ class LoopLimits:
 class WorkerLoop:
     """Reads frames until `stop` is set, and settles every frame it read before it returns.
 
-    Raises `BrokerUnavailable` when Redis stays away for longer than `redis_timeout_s`.
+    Raises `BrokerUnavailable` when Redis stays away for longer than `redis_timeout_s`,
+    `BrokerError` when it refuses for good, and `DeviceFailed` when nothing can be analysed any
+    more: what is in hand then stays pending, and other workers take it.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class WorkerLoop:
         self._stop = stop
         self._batcher: Batcher[Delivery] = Batcher(limits.batch_size, limits.max_wait_s)
         self._suspects: deque[Delivery] = deque()
+        self._outage = Outage("worker", limits.redis_timeout_s)
 
     def run(self) -> None:
         """Until stopped: one batch after the other. What was read is settled before it ends."""
@@ -106,8 +109,9 @@ class WorkerLoop:
             try:
                 outcomes = self._analyser.analyse([frame for _, frame in frames])
             except Exception:
-                # Which of them did it? Each is tried alone; the others must not suffer for it.
                 _log.exception("batch failed, trying its frames one by one", frames=len(frames))
+                self._check_device()
+                # Which of them did it? Each is tried alone; the others must not suffer for it.
                 self._suspects.extend(delivery for delivery, _ in frames)
                 frames, outcomes = [], []
             settlements += self._outcomes(frames, outcomes)
@@ -115,24 +119,38 @@ class WorkerLoop:
 
     def _try_alone(self, delivery: Delivery) -> None:
         """One frame that may have brought down a worker: counted first, then tried by itself."""
+        attempts = self._patiently(lambda: self._queue.attempt(delivery))
+        if attempts is None:
+            return  # stopped meanwhile; it stays pending
+        if attempts > self._limits.max_attempts:
+            detail = f"not settled in {self._limits.max_attempts} attempts alone"
+            self._settle([self._bury(delivery, "attempts", detail)])
+            return
         settlements, frames = self._sort_out([delivery])
-        if frames:
-            attempts = self._patiently(lambda: self._queue.attempt(delivery)) or 0
-            if attempts > self._limits.max_attempts:
-                detail = f"not settled in {self._limits.max_attempts} attempts alone"
-                settlements.append(self._bury(delivery, frames[0][1].id, "attempts", detail))
-            else:
-                try:
-                    outcomes = self._analyser.analyse([frame for _, frame in frames])
-                    settlements += self._outcomes(frames, outcomes)
-                except Exception as error:
-                    _log.exception("frame failed alone", frame=frames[0][1].id, attempt=attempts)
-                    if attempts < self._limits.max_attempts:
-                        self._suspects.append(delivery)
-                        return
-                    detail = f"{type(error).__name__}: {error}"[:500]
-                    settlements.append(self._bury(delivery, frames[0][1].id, "error", detail))
-        self._settle(settlements)
+        try:
+            outcomes = self._analyser.analyse([frame for _, frame in frames]) if frames else []
+        except Exception as error:
+            _log.exception("frame failed alone", entry=_name(delivery), attempt=attempts)
+            self._check_device(delivery)
+            if attempts < self._limits.max_attempts:
+                self._suspects.append(delivery)
+                return
+            detail = f"{type(error).__name__}: {error}"[:500]
+            self._settle([self._bury(delivery, "error", detail)])
+        else:
+            self._settle(settlements + self._outcomes(frames, outcomes))
+
+    def _check_device(self, accused: Delivery | None = None) -> None:
+        """Is it the frame or the device? A broken device would bury the whole stream, faster than
+        healthy workers can save it."""
+        try:
+            self._analyser.check()
+        except Exception as error:
+            if accused is not None:
+                self._patiently(lambda: self._queue.forgive(accused))
+            raise DeviceFailed(
+                f"the device fails even on an empty picture: {type(error).__name__}: {error}"
+            ) from error
 
     def _sort_out(
         self, deliveries: Sequence[Delivery]
@@ -148,8 +166,7 @@ class WorkerLoop:
             try:
                 frame = FrameMessage.decode(delivery.entry)
             except DecodeError as error:
-                entry = delivery.entry_id.decode()
-                settlements.append(self._bury(delivery, entry, error.reason, str(error)))
+                settlements.append(self._bury(delivery, error.reason, str(error)))
                 continue
             if frame.is_stale(now_ns):
                 settlements.append(Settlement(delivery.entry_id, "drop", "stale"))
@@ -164,7 +181,7 @@ class WorkerLoop:
         published_at_ns = time.time_ns()
         for (delivery, frame), outcome in zip(frames, outcomes, strict=True):
             if isinstance(outcome, Rejected):
-                settlements.append(self._bury(delivery, frame.id, outcome.reason, outcome.detail))
+                settlements.append(self._bury(delivery, outcome.reason, outcome.detail))
                 continue
             event = EmotionEvent(
                 source=frame.source,
@@ -178,51 +195,48 @@ class WorkerLoop:
                 model=self._analyser.model_id,
                 faces=outcome.faces,
             )
-            self._metrics.observe_event(event)
-            settlements.append(Settlement(delivery.entry_id, "event", event.encode()))
+            try:
+                body = event.encode()
+            except EncodeError as error:
+                settlements.append(self._bury(delivery, "oversized", str(error)))
+            else:
+                settlements.append(Settlement(delivery.entry_id, "event", body, event=event))
         return settlements
 
-    def _bury(self, delivery: Delivery, name: str, reason: str, detail: str) -> Settlement:
-        _log.warning("frame buried", frame=name, reason=reason, detail=detail)
-        self._metrics.rejections.labels(reason).inc()
+    def _bury(self, delivery: Delivery, reason: str, detail: str) -> Settlement:
+        _log.warning("frame buried", entry=_name(delivery), reason=reason, detail=detail)
         return Settlement(delivery.entry_id, "dead", reason, detail)
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
-        """Also while stopping: what was analysed is not thrown away."""
+        """End these frames; also while stopping, or what was analysed would be done twice."""
+        if not settlements:
+            return
         started_s = time.perf_counter()
-        settled = self._patiently(lambda: self._queue.settle(settlements), even_stopping=True)
+        replies = self._patiently(lambda: self._queue.settle(settlements))
+        if replies is None:
+            return  # stopped while Redis is away: they stay pending, and another worker takes them
         self._metrics.observe_stage("settle", time.perf_counter() - started_s)
-        for item, ours in zip(settlements, settled or (), strict=True):
-            self._metrics.frames.labels(item.kind if ours else "lost").inc()
+        for item, ours in zip(settlements, replies, strict=True):
+            self._metrics.observe_settled(item, ours=ours)
 
-    def _patiently(self, call: Callable[[], T], *, even_stopping: bool = False) -> T | None:
-        """`call`, again and again while Redis cannot be reached; None when stopped meanwhile."""
-        first_failure_s: float | None = None
-        attempt = 0
+    def _patiently(self, call: Callable[[], T]) -> T | None:
+        """`call`, again and again while Redis is away; None if that is so and we are to stop."""
         while True:
             try:
                 result = call()
-            except UNREACHABLE as error:
-                now_s = time.monotonic()
-                self._queue.lost_touch()
-                if first_failure_s is None:
-                    first_failure_s = now_s
+            except REFUSED as error:
+                if not self._outage.is_on:
                     self._metrics.outages.inc()
-                    _log.warning("Redis cannot be reached, trying again", error=str(error))
-                if now_s - first_failure_s > self._limits.redis_timeout_s:
-                    raise BrokerUnavailable(
-                        f"no Redis for {self._limits.redis_timeout_s:g} s: {error}"
-                    ) from error
+                self._queue.lost_touch()
+                delay_s = self._outage.failed(error)
                 self._leases.progress()  # waiting for Redis is not a hanging device
                 self._health.beat()
-                delay_s = random.uniform(0.5, 1.0) * min(2.0, 0.05 * 2**attempt)
-                attempt += 1
-                if even_stopping:
-                    time.sleep(delay_s)
-                elif self._stop.wait(delay_s):
+                if self._stop.wait(delay_s):
                     return None
             else:
-                if first_failure_s is not None:
-                    away_s = round(time.monotonic() - first_failure_s, 1)
-                    _log.info("Redis is back", away_s=away_s)
+                self._outage.over()
                 return result
+
+
+def _name(delivery: Delivery) -> str:
+    return delivery.entry_id.decode()

@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from contract.connect import REFUSED
-from contract.event import EmotionEvent
 from contract.keys import Keys
 from contract.snapshot import Snapshot
+from worker.frames import Settlement
 
 _log = structlog.get_logger()
 
@@ -55,7 +55,8 @@ class WorkerMetrics:
         )
         self.frames = Counter(
             "emotion_frames",
-            "Frames this worker settled, by outcome; lost: another worker settled it first",
+            "Frames this worker settled, by outcome; lost: settled before, by another worker or by "
+            "an earlier try whose reply got lost",
             ["outcome"],
             registry=registry,
         )
@@ -86,13 +87,21 @@ class WorkerMetrics:
     def observe_stage(self, stage: str, seconds: float) -> None:
         self.stage_seconds.labels(stage).observe(seconds)
 
-    def observe_event(self, event: EmotionEvent) -> None:
-        if event.latency_s < 0:
+    def observe_settled(self, item: Settlement, *, ours: bool) -> None:
+        """Only what this worker settled is its own: the rest another worker counts."""
+        self.frames.labels(item.kind if ours else "lost").inc()
+        if not ours:
+            return
+        if item.kind == "dead":
+            self.rejections.labels(str(item.body)).inc()
+        if item.event is None:
+            return
+        if item.event.latency_s < 0:
             self.clock_skew.inc()  # counted, not clamped: a clamp would hide the fault
         else:
-            self.capture_to_event_seconds.observe(event.latency_s)
-        self.faces.inc(len(event.faces))
-        for face in event.faces:
+            self.capture_to_event_seconds.observe(item.event.latency_s)
+        self.faces.inc(len(item.event.faces))
+        for face in item.event.faces:
             self.emotions.labels(face.label).inc()
 
 

@@ -40,3 +40,7 @@ class FrameAnalyser(Protocol):
         """One outcome per frame, in order. An exception fails the batch: its frames are then tried
         one by one."""
         ...
+
+    def check(self) -> None:
+        """Raise if not even a picture without anybody can be analysed: the device is broken."""
+        ...

