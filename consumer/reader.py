@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Literal
 
 from consumer.group import Member
-from consumer.outage import Outage
 from consumer.progress import parse_start
 from consumer.repeats import Repeats
 from consumer.subscription import Delivery, Stream, Subscription
@@ -20,6 +19,7 @@ from contract.connect import check, connect, redacted
 from contract.errors import DecodeError, EventsMissed, UsageError
 from contract.event import EmotionEvent, Record, decode_record
 from contract.keys import DEFAULT_PREFIX, PARTITIONS, Keys
+from contract.outage import Outage
 
 # Not structlog: a program that uses this class decides itself where its log goes.
 _log = logging.getLogger(__name__)

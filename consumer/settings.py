@@ -51,9 +51,19 @@ class EventsSettings(RoleSettings):
         description="jsonl: also a line when a source starts, ends or goes offline "
         '(kind "source"); the table always shows these',
     )
-    idle: float | None = Field(None, gt=0, description="end after so many seconds without an event")
+    idle: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="end after so many seconds without an event",
+    )
     redis_timeout: float = Field(
-        60.0, gt=0, description="seconds to wait for a lost Redis before giving up"
+        60.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="seconds to wait for a lost Redis before giving up",
     )
 
     @field_validator("from_")

@@ -12,21 +12,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import redis
-
-from consumer.outage import Outage
 from consumer.progress import Missed
 from consumer.tail import Batch
-from contract.connect import MAX_BLOCK_S, UNREACHABLE
-from contract.errors import BrokerError
+from contract.connect import MAX_BLOCK_S, REFUSED
+from contract.outage import Outage
 from contract.wire import Entry
+
+if TYPE_CHECKING:
+    import redis
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-_AWAY = (*UNREACHABLE, redis.ReadOnlyError)  # after a fail-over we may still talk to the replica
 
 # Acknowledged at the latest after so many entries or seconds, or when none is left to hand out.
 _ACKNOWLEDGE_AFTER = 64
@@ -144,7 +142,7 @@ class Subscription:
             self._acknowledge()
             for stream in self._streams:
                 self._note(stream.leave())
-        except redis.RedisError as error:
+        except REFUSED as error:
             # Nothing is lost: what we hold goes to others when they presume us dead.
             _log.warning("left without telling Redis: %s", error)
         self._fetched.clear()
@@ -171,12 +169,10 @@ class Subscription:
         while not self._is_stopped():
             try:
                 result = work()
-            except _AWAY as error:
+            except REFUSED as error:
                 for stream in self._streams:
                     stream.look_again()
                 self._pause(self._outage.failed(error))
-            except redis.RedisError as error:
-                raise BrokerError(f"Redis refused a command: {error}") from error
             else:
                 if self._outage.over():
                     self.back_at_s = time.monotonic()

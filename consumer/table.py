@@ -10,19 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from contract.event import EmotionEvent, FaceEmotion, Record, SourceRecord
+from contract.palette import hex_colour_of
 
-_COLOURS = {
-    "neutral": "#94a0b2",
-    "happiness": "#f2c14e",
-    "surprise": "#f78154",
-    "sadness": "#5b8fd6",
-    "anger": "#e05263",
-    "disgust": "#7cb53c",
-    "fear": "#9d6cc9",
-    "contempt": "#c98bb9",
-    "anxious": "#7882d2",
-    "embarrassed": "#ec96a0",
-}
 _TIME_CHARS = len("12:34:56.789")
 _LEAST_SOURCE_CELLS = 10  # a Korean character fills two cells of a terminal
 _SEQ_CHARS = 7
@@ -101,7 +90,7 @@ def _faces(faces: tuple[FaceEmotion, ...]) -> Text:
     return Text(", ").join(
         Text(
             f"{face.label} {face.scores.get(face.label, 0.0) * 100:.0f} %",
-            _COLOURS.get(face.label, ""),
+            hex_colour_of(face.label),
         )
         for face in ordered
     )

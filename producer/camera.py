@@ -3,7 +3,7 @@
 OpenCV and not PyAV, because a number means the same to it on Linux (V4L2) and macOS
 (AVFoundation), and because it chooses a pixel format and size that the camera has. Its drawbacks:
 `read()` can hang for ever after a camera comes back (opencv#22677), so whoever reads from it does
-so in a thread of its own (`relay.py`); and it gives no media times worth having.
+so in a thread of its own (`reader.py`); and it gives no media times worth having.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class CameraVideo:
     duration_s = None
     frames_expected = None
     silence_limit_s = SILENCE_LIMIT_S
-    damaged_packets = 0
 
     def __init__(self, index: int) -> None:
         # OpenCV would tell the terminal about every backend it tried in vain.
@@ -59,7 +58,7 @@ class CameraVideo:
         self._capture.release()
 
 
-def _as_is(image: Any) -> Image:
+def _as_is(image: Any, _max_width: int) -> Image:
     picture: Image = np.asarray(image, np.uint8)
     return picture
 

@@ -16,14 +16,14 @@ from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.stop import stop_on_signals
 from producer.backoff import Backoff
-from producer.crew import run_streams
+from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.publish import Publisher
-from producer.pulse import Pulse
 from producer.record import Recorder
-from producer.settings import ProducerSettings
+from producer.settings import ProducerSettings, usable_cores
 from producer.source import Source, find_sources
 from producer.stream import Stream, StreamOptions
+from producer.supervisor import supervise
 from producer.video import Video
 
 PROGRAM = "emotion-producer"
@@ -50,8 +50,7 @@ def _work(settings: ProducerSettings) -> int:
 
     sources = find_sources(settings.source, settings.source_id)
     # Files and cameras first: a wrong name is said at once, even if there is no Redis either.
-    opened = _open_local(sources, loop=settings.loop, complain=complain)
-    usable = [source for source in sources if not source.is_local or source.id in opened]
+    usable, cameras = _check_local(sources, complain)
     if not usable:
         return exit_code
     _warn_if_mixed(settings, usable)
@@ -80,18 +79,17 @@ def _work(settings: ProducerSettings) -> int:
         )
         streams = []
         for source in usable:
-            pulse = Pulse(stop)
+            heartbeat = Heartbeat(stop)
             mode = settings.mode_for(is_file=source.kind == "file")
-            max_age_s = settings.max_age if mode == "live" else None
             publisher = Publisher(
                 client,
                 Keys(settings.prefix, partition_of(source.id)),
                 source.id,
                 mode=mode,
                 metrics=metrics,
-                pulse=pulse,
+                heartbeat=heartbeat,
                 max_backlog=settings.max_backlog,
-                max_age_ns=None if max_age_s is None else round(max_age_s * 1e9),
+                max_age_ns=settings.max_age_ns_for(mode),
                 redis_timeout_s=settings.redis_timeout,
             )
             streams.append(
@@ -100,37 +98,46 @@ def _work(settings: ProducerSettings) -> int:
                     options,
                     publisher,
                     metrics,
-                    pulse,
+                    heartbeat,
                     Backoff(base_s=_RECONNECT_BASE_S, cap_s=settings.reconnect_max),
                     recorder=Recorder(settings.record, source.id) if settings.record else None,
-                    opened=opened.get(source.id),
+                    opened=cameras.get(source.id),
                 )
             )
         # Shutdown, in this order: each stream finishes its frame, closes its session and tells
-        # readers so (inside run_streams); then the metrics go, then the connection.
-        run_streams(streams, stop, health, complain)
+        # readers so (inside supervise); then the metrics go, then the connection.
+        at_once = None if settings.loop else settings.at_once or usable_cores()
+        supervise(streams, stop, health, complain, files_at_once=at_once)
     _log.info("stopped", exit_code=exit_code)
     return exit_code
 
 
-def _open_local(
-    sources: Sequence[Source], *, loop: bool, complain: Callable[[EmotionStreamError], None]
-) -> dict[str, Video]:
-    """The files and cameras that can be opened, by source id."""
-    opened: dict[str, Video] = {}
+def _check_local(
+    sources: Sequence[Source], complain: Callable[[EmotionStreamError], None]
+) -> tuple[list[Source], dict[str, Video]]:
+    """The sources without the files and cameras that cannot be opened; the cameras, by source id,
+    stay open."""
+    usable = []
+    cameras: dict[str, Video] = {}
     for source in sources:
-        if source.is_local:
+        if source.is_local and not source.is_pipe:
             try:
-                opened[source.id] = source.open(loop=loop)
+                video = source.open()
             except SourceError as error:
                 complain(error)
-    return opened
+                continue
+            if source.kind == "camera":
+                cameras[source.id] = video
+            else:  # there may be more files than a process may have open
+                video.close()
+        usable.append(source)
+    return usable, cameras
 
 
 def _warn_if_mixed(settings: ProducerSettings, sources: Sequence[Source]) -> None:
     modes = {settings.mode_for(is_file=source.kind == "file") for source in sources}
     if len(modes) > 1:
         _log.warning(
-            "live and lossless sources share a stream: when it is full, the live ones drop the "
-            "oldest unread frames, also those of files"
+            "live and lossless sources share a stream: while the lossless ones keep it full, live "
+            "frames are refused"
         )

@@ -9,7 +9,7 @@ import cv2
 
 from contract import wire
 from contract.errors import EncodeError
-from producer.video import Image
+from producer.video import Image, shrunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def encode_jpeg(image: Image, *, max_width: int, quality: int) -> Jpeg:
     """
     height, width = image.shape[:2]
     if width > max_width:
-        height, width = max(1, round(height * max_width / width)), max_width
+        width, height = shrunk(width, height, max_width)
         resized: Any = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         image = resized
     # Every worker refuses such a picture, so it is better said here, where the camera is known.

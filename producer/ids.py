@@ -5,9 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from pathlib import PurePath
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from contract import wire
+from contract.connect import redacted
 from contract.errors import UsageError
 
 _KEPT_CATEGORIES = "LMN"  # letters, their marks and digits of any script: 영상.mp4 is `영상`
@@ -24,10 +25,37 @@ def id_of_camera(index: int) -> str:
 
 
 def id_of_url(url: str) -> str:
-    """Host, port and path; user name, password and query stay out, they can be secrets."""
-    parts = urlsplit(url)
+    """Host, port and path; user name, password and query stay out, they can be secrets.
+
+    Raises `UsageError` for what is no URL.
+    """
+    try:
+        parts = _split(url)
+    except ValueError as error:  # its message can hold the password
+        raise UsageError(
+            f"{label_of_url(url)}: expected a URL such as rtsp://user:password@host:554/path"
+        ) from error
     host = parts.netloc.rpartition("@")[2]
     return sanitised(f"{host}{parts.path}")
+
+
+def label_of_url(url: str) -> str:
+    """What messages call it: without user name, password and query."""
+    try:
+        _split(url)
+        return redacted(url)
+    except ValueError:  # no URL: keep what lies behind the last place a password can be at
+        scheme, _, rest = url.partition("://")
+        rest = rest.rpartition("@")[2]
+        return f"{scheme}://***@{rest.partition('?')[0].partition('#')[0]}"
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of `url`; a `ValueError` also where a bare ``/`` or ``?`` in the password makes
+    its beginning a port."""
+    parts = urlsplit(url)
+    _ = parts.port
+    return parts
 
 
 def sanitised(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,8 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from contract.errors import EncodeError, SourceError
-from producer.orient import upright
-from producer.video import CapturedFrame, Image, MediaTimes, SourceLost
+from producer.orient import is_quarter_turn, upright
+from producer.video import CapturedFrame, Image, MediaTimes, SourceLost, shrunk
 
 _log = structlog.get_logger()
 
@@ -46,17 +46,26 @@ class MediaVideo:
     label      what messages call it: without user name and password
     live       a network source: errors mean `SourceLost`, and the end of one that states no length
                does too; a recording that breaks off starts over when it is opened again. Otherwise
-               a file: damage is skipped and counted
+               a file: damage is skipped
+    on_damage  called by `frames` for each piece that was skipped or decoded only in part
 
     Raises `SourceError` for what is no video, `SourceLost` for a server that does not answer.
     """
 
     silence_limit_s = FRAME_TIMEOUT_S
 
-    def __init__(self, location: str, label: str, *, live: bool) -> None:
+    def __init__(
+        self,
+        location: str,
+        label: str,
+        *,
+        live: bool,
+        on_damage: Callable[[], None] = lambda: None,
+    ) -> None:
         self.label = label
         self.live = live
-        self.damaged_packets = 0
+        self._on_damage = on_damage
+        self._said_damage = False
         self._matrices: dict[int, bytes | None] = {}  # by the rotation that a frame states
         self._container = _open(location, label, live=live)
         try:
@@ -116,19 +125,30 @@ class MediaVideo:
         start_s = max(0, self._container.start_time or 0) / av.time_base
         return max(1, round((self.duration_s - start_s) * float(rate)))
 
-    def _image(self, frame: VideoFrame) -> Image:
-        """(H, W, 3) uint8 BGR, the right way up."""
+    def _image(self, frame: VideoFrame, max_width: int) -> Image:
+        """(H, W, 3) uint8 BGR, the right way up, at most `max_width` wide."""
         try:
-            image: Any = frame.to_ndarray(format="bgr24")
+            matrix = self._display_matrix(frame)
+            width, height = frame.width, frame.height
+            if is_quarter_turn(matrix):
+                height, width = shrunk(height, width, max_width)
+            else:
+                width, height = shrunk(width, height, max_width)
+            # As OpenCV's INTER_AREA: small faces stay free of aliasing.
+            sized = frame.reformat(width=width, height=height, format="bgr24", interpolation="AREA")
+            image: Any = sized.to_ndarray()
         except (av.error.FFmpegError, ValueError) as error:
             raise EncodeError(f"picture of format {frame.format.name}: {error}") from error
+        return upright(image, matrix)
+
+    def _display_matrix(self, frame: VideoFrame) -> bytes | None:
         if frame.rotation not in self._matrices:
             # From a tiny copy: a frame whose side data was looked at refers to itself, and stays,
             # with its picture and its decoder's threads, until Python's cycle collector comes by.
             tiny: Any = frame.reformat(width=2, height=2, format="gray8")
             matrix = tiny.side_data.get("DISPLAYMATRIX")
             self._matrices[frame.rotation] = None if matrix is None else bytes(matrix)
-        return upright(image, self._matrices[frame.rotation])
+        return self._matrices[frame.rotation]
 
     def _decoded(self, packet: Any) -> list[VideoFrame]:
         try:
@@ -141,8 +161,9 @@ class MediaVideo:
             return []
 
     def _note_damage(self, what: str) -> None:
-        self.damaged_packets += 1
-        if self.damaged_packets == 1:  # the count goes to the metrics
+        self._on_damage()
+        if not self._said_damage:
+            self._said_damage = True
             _log.warning("damaged video, going on", video=self.label, error=what)
 
 

@@ -39,7 +39,8 @@ class ProducerMetrics:
             "emotion_frames_dropped",
             "Frames lost on the way to Redis. encode: the picture could not be encoded; overrun: "
             "a live source went on while publishing waited; refused: the stream was full of frames "
-            "that workers hold; superseded: another producer took this source over",
+            "that workers hold or lossless sources sent; superseded: another producer took this "
+            "source over",
             ["source", "reason"],
             registry=registry,
         )

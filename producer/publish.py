@@ -16,16 +16,15 @@ import redis
 import structlog
 
 from contract import keys as names
-from contract.connect import UNREACHABLE
 from contract.errors import BrokerUnavailable, FenceLost, Superseded
 from contract.event import SourceRecord, SourceState
 from contract.frame import FrameMessage
 from contract.keys import Keys
+from producer.backpressure import BackpressureWaiter
 from producer.encode import Jpeg
+from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.outage import OutageGuard
-from producer.pulse import Pulse
-from producer.room import RoomWaiter
 
 Mode = Literal["live", "lossless"]
 
@@ -51,12 +50,13 @@ class Publisher:
 
     client            with `retries=0`: waiting and repeating is done here, where a stop is noticed.
                       May be shared between publishers
-    mode              on a full stream "live" drops the oldest unread frame, "lossless" waits
+    mode              on a full stream "live" drops the oldest unread live frame, "lossless" waits
     max_backlog       most frames in the stream
-    max_age_ns        stamped on frames, None = never too old
+    max_age_ns        stamped on frames, and what makes a frame one that may be dropped: live
+                      frames have one, lossless frames None
     redis_timeout_s   how long an outage may last before it is an error
 
-    Every method gives up waiting when the pulse is stopping, after one last try. Raises
+    Every method gives up waiting when the process is stopping, after one last try. Raises
     `BrokerUnavailable`, `Superseded` and, for any other refusal, `BrokerError`.
     """
 
@@ -68,28 +68,31 @@ class Publisher:
         *,
         mode: Mode,
         metrics: ProducerMetrics,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         max_backlog: int = 256,
         max_age_ns: int | None = None,
         redis_timeout_s: float = 60.0,
     ) -> None:
+        if (mode == "live") != (max_age_ns is not None):
+            raise ValueError(
+                f"expected max_age_ns with live and only there, got {mode}, {max_age_ns}"
+            )
         self._keys = keys
         self._source = source_id
         self._mode = mode
         self._metrics = metrics
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._max_backlog = max_backlog
         self._max_age_ns = max_age_ns
         self._guard = OutageGuard(
             source_id,
-            pulse,
-            is_passing=_is_passing,
+            heartbeat,
             on_outage=metrics.outages.inc,
             timeout_s=redis_timeout_s,
         )
-        self._room = RoomWaiter(
+        self._backpressure = BackpressureWaiter(
             source_id,
-            pulse,
+            heartbeat,
             backlog=lambda: self._guard.ask(lambda: int(client.xlen(keys.frames))),
             max_backlog=max_backlog,
             observe=metrics.publish_waits_seconds.observe,
@@ -214,7 +217,7 @@ class Publisher:
                     self._metrics.dropped.labels(self._source, "refused").inc()
                     return False
                 case b"full":
-                    if not self._room.wait():
+                    if not self._backpressure.wait():
                         return None
                 case b"missing":
                     raise FenceLost(f"{self._source}: Redis has no session {frame.session}")
@@ -224,23 +227,6 @@ class Publisher:
                         f"{self._source}: another producer opened this source; give one of them "
                         "another --source-id"
                     )
-
-
-# A server that cannot take a write just now but will: no memory left until workers settle frames,
-# a replica before it is promoted, a cluster or a disk in trouble.
-_PASSING = (
-    *UNREACHABLE,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.MasterDownError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.TryAgainError,
-)
-_PASSING_WORDS = ("MISCONF", "NOREPLICAS")  # redis-py has no classes for these
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS)
 
 
 def _script(client: redis.Redis, name: str) -> Any:

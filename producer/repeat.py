@@ -26,15 +26,10 @@ class RepeatedVideo:
     def __init__(self, open_round: Callable[[], Video]) -> None:
         self._open_round = open_round
         self._video = open_round()
-        self._damaged_before = 0
 
     @property
     def silence_limit_s(self) -> float:
         return self._video.silence_limit_s
-
-    @property
-    def damaged_packets(self) -> int:
-        return self._damaged_before + self._video.damaged_packets
 
     def frames(self) -> Iterator[CapturedFrame]:
         offset_ns = 0
@@ -57,7 +52,6 @@ class RepeatedVideo:
                 return  # nothing to repeat: going on would spin
             if first_ns is not None and last_ns is not None:
                 offset_ns += last_ns - first_ns + step_ns
-            self._damaged_before += self._video.damaged_packets
             self._video.close()
             self._video = self._open_round()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,8 @@ from pydantic_settings import CliPositionalArg
 
 from contract import wire
 from contract.process.settings import ServiceSettings
+
+DEFAULT_MAX_AGE_S = 10.0
 
 
 class ProducerSettings(ServiceSettings):
@@ -29,9 +32,13 @@ class ProducerSettings(ServiceSettings):
     session: its frames count on and its media times go on rising.
 
     --mode says what happens when the workers cannot follow. live: the oldest frames that nobody
-    has read yet are dropped, and counted, so that events stay fresh. lossless: the producer waits,
-    so that every frame of a file gives an event. Sources of both kinds share one stream, so a live
-    one can push out a file's frames: give them a --prefix each when every frame must count.
+    has read yet are dropped, and counted, so that events stay fresh; so are those that wait for
+    longer than --max-age. lossless: the producer waits, so that every frame of a file gives an
+    event. Sources of both kinds share one stream, and a live one drops live frames only: while
+    files keep the stream full its own are refused, and counted. A --prefix each keeps them apart.
+
+    Files play a few at once (--at-once), the others wait their turn. Cameras and URLs never wait,
+    nor do files with --loop, which have no end.
 
     Every flag can be set in the environment: --max-width is EMOTION_MAX_WIDTH.
     """
@@ -47,7 +54,11 @@ class ProducerSettings(ServiceSettings):
         "default made from file, camera or address",
     )
     fps: float | None = Field(
-        None, gt=0, le=1000, description="take at most this many frames a second, evenly spaced"
+        None,
+        gt=0,
+        le=1000,
+        allow_inf_nan=False,
+        description="take at most this many frames a second, evenly spaced",
     )
     max_width: int = Field(
         1280,
@@ -56,6 +67,12 @@ class ProducerSettings(ServiceSettings):
         description="shrink wider frames to this many pixels; narrower ones stay as they are",
     )
     quality: int = Field(90, ge=1, le=100, description="JPEG quality of the frames")
+    at_once: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="play so many files at the same time; by default one for each core",
+    )
     loop: bool = Field(False, description="play files again and again, until stopped")
     realtime: bool = Field(
         True, description="play files at their own speed; otherwise as fast as they are taken"
@@ -71,16 +88,26 @@ class ProducerSettings(ServiceSettings):
     max_age: float | None = Field(
         None,
         gt=0,
-        description="seconds after which a worker drops a frame of a live source instead of "
-        "analysing it; by default none is too old",
+        le=86_400,
+        allow_inf_nan=False,
+        description="live frames older than so many seconds are dropped instead of analysed; "
+        "by default 10",
     )
     redis_timeout: float = Field(
-        60.0, gt=0, description="seconds to wait for a lost Redis before giving up"
+        60.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="seconds to wait for a lost Redis before giving up",
     )
     reconnect_max: float = Field(
-        10.0, ge=0.1, le=3600, description="longest pause in seconds before a lost source is "
-        "tried again; pauses grow from 0.25 s"
-    )  # fmt: skip
+        10.0,
+        ge=0.1,
+        le=3600,
+        allow_inf_nan=False,
+        description="longest pause in seconds before a lost source is tried again; pauses grow "
+        "from 0.25 s",
+    )
     record: Path | None = Field(
         None,
         description="write the frames of each session, as sent, to FOLDER/SOURCE-SESSION.mkv",
@@ -95,3 +122,16 @@ class ProducerSettings(ServiceSettings):
     def mode_for(self, *, is_file: bool) -> Literal["live", "lossless"]:
         """The mode of a source: the one asked for, or what suits its kind."""
         return self.mode or ("lossless" if is_file else "live")
+
+    def max_age_ns_for(self, mode: Literal["live", "lossless"]) -> int | None:
+        """What is stamped on the frames of a source in this mode."""
+        if mode == "lossless":
+            return None
+        return round((self.max_age or DEFAULT_MAX_AGE_S) * 1e9)
+
+
+def usable_cores() -> int:
+    """The cores this process may use; fewer than the machine's under taskset or in a container."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from contract.connect import redacted
 from contract.errors import SourceError
 from producer.camera import CameraVideo
-from producer.ids import assign_ids, id_of_camera, id_of_file, id_of_url
+from producer.ids import assign_ids, id_of_camera, id_of_file, id_of_url, label_of_url
 from producer.media import MediaVideo
 from producer.repeat import RepeatedVideo
 from producer.video import Video
@@ -20,7 +21,7 @@ Kind = Literal["file", "camera", "url"]
 
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_CAMERA = re.compile(r"(?:/dev/video)?([0-9]+)")
+_CAMERA = re.compile(r"(?:/dev/video)?([0-9]{1,4})")
 
 # What counts as a video in a folder; a file named on its own may be called anything.
 VIDEO_SUFFIXES = frozenset(
@@ -47,15 +48,26 @@ class Source:
     @property
     def label(self) -> str:
         """What messages call it: what the user typed, without user name and password."""
-        return redacted(self.location) if "://" in self.location else self.location
+        return label_of_url(self.location) if "://" in self.location else self.location
 
     @property
     def is_local(self) -> bool:
         """Whether opening it needs no network, so that failing to is the user's to hear at once."""
         return self.kind != "url"
 
-    def open(self, *, loop: bool = False) -> Video:
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it is a file whose beginning is gone once it was opened."""
+        try:
+            mode = Path(self.location).stat().st_mode
+        except OSError:
+            return False
+        return self.kind == "file" and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+    def open(self, *, loop: bool = False, on_damage: Callable[[], None] = lambda: None) -> Video:
         """Open it; `loop` makes a file start over at its end.
+
+        `on_damage` is called for each piece that is skipped or decoded only in part.
 
         Raises `SourceError` for what cannot be used, `SourceLost` for a server that is not there
         just now.
@@ -63,15 +75,12 @@ class Source:
         if self.kind == "camera":
             return CameraVideo(int(self.location))
         if self.kind == "url":
-            return MediaVideo(self.location, self.label, live=True)
+            return MediaVideo(self.location, self.label, live=True, on_damage=on_damage)
         _check_file(self.location, self.label)
-        if loop:
-            return RepeatedVideo(self._open_file)
-        return self._open_file()
-
-    def _open_file(self) -> MediaVideo:
         # Without the prefix FFmpeg takes `take:1.mp4` for the protocol `take`.
-        return MediaVideo(f"file:{self.location}", self.label, live=False)
+        location = f"file:{self.location}"
+        open_file = partial(MediaVideo, location, self.label, live=False, on_damage=on_damage)
+        return RepeatedVideo(open_file) if loop else open_file()
 
 
 def find_sources(arguments: Sequence[str], wanted_ids: Sequence[str]) -> list[Source]:
@@ -79,7 +88,7 @@ def find_sources(arguments: Sequence[str], wanted_ids: Sequence[str]) -> list[So
 
     A folder stands for all video files directly inside it, sorted by name, each a source of its
     own; one without any stands for itself, and opening it says what is wrong. Raises `UsageError`
-    for ids that cannot be used.
+    for ids that cannot be used and for what is meant as a URL and is none.
     """
     found = [item for argument in arguments for item in _expand(argument)]
     ids = assign_ids([default for default, _, _ in found], wanted_ids)
@@ -96,8 +105,8 @@ def _expand(argument: str) -> Iterator[tuple[str, Kind, str]]:
         yield id_of_camera(index), "camera", str(index)
         return
     scheme = _SCHEME.match(argument)
-    if scheme and scheme[1].lower() in URL_SCHEMES:
-        yield id_of_url(argument), "url", argument
+    if scheme:  # of a kind that we don't read: opening it says so
+        yield id_of_url(argument), "url" if scheme[1].lower() in URL_SCHEMES else "file", argument
         return
     path = Path(argument)
     inside = sorted(_videos_in(path)) if path.is_dir() else []

@@ -14,12 +14,12 @@ import structlog
 from contract.errors import BrokerError, EncodeError, SourceError
 from producer.backoff import Backoff
 from producer.encode import encode_jpeg
+from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.pace import Pacer, Sampler
 from producer.publish import Publisher
-from producer.pulse import Pulse
+from producer.reader import ReaderThread
 from producer.record import Recorder
-from producer.relay import Relay
 from producer.source import Source
 from producer.video import CapturedFrame, SourceLost, Video
 
@@ -50,7 +50,7 @@ class Stream:
         options: StreamOptions,
         publisher: Publisher,
         metrics: ProducerMetrics,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         backoff: Backoff,
         *,
         recorder: Recorder | None = None,
@@ -58,7 +58,7 @@ class Stream:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
-        self.pulse = pulse
+        self.heartbeat = heartbeat
         self.ready = threading.Event()
         self._options = options
         self._publisher = publisher
@@ -78,15 +78,15 @@ class Stream:
         """
         is_over = False
         try:
-            while not is_over and not self.pulse.is_stopping:
-                relay = Relay(self._open, self.source.label, on_overrun=self._count_overrun)
+            while not is_over and not self.heartbeat.is_stopping:
+                reader = ReaderThread(self._open, self.source.label, on_overrun=self._count_overrun)
                 why = ""
                 try:
-                    is_over = self._session(relay)
+                    is_over = self._session(reader)
                 except SourceLost as lost:
                     why = str(lost)
                 finally:
-                    relay.close()
+                    reader.close()
                     if self._recorder is not None:
                         self._recorder.close()
                 if not is_over:
@@ -103,25 +103,25 @@ class Stream:
             error=why,
             pause_s=round(pause_s, 2),
         )
-        self.pulse.wait(pause_s)
+        self.heartbeat.wait(pause_s)
 
     def _open(self) -> Video:
-        """In the relay's thread."""
+        """In the reader's thread."""
         opened, self._opened = self._opened, None
         if opened is not None:
             return opened
         try:
-            return self.source.open(loop=self._options.loop)
+            return self.source.open(loop=self._options.loop, on_damage=self._count_damage)
         except SourceError as error:
             # A camera that worked may well be "not there" or "no video" while it starts again.
             if self._sessions:
                 raise SourceLost(str(error)) from error
             raise
 
-    def _session(self, relay: Relay) -> bool:
+    def _session(self, reader: ReaderThread) -> bool:
         """One session; True when the source is over. Raises `SourceLost` when it is to be tried
         again."""
-        video = relay.video(self.pulse)
+        video = reader.video(self.heartbeat)
         if video is None:
             return True  # asked to stop
         options, metrics, source_id = self._options, self._metrics, self.source.id
@@ -129,7 +129,7 @@ class Stream:
         pacer = Pacer() if options.realtime and not video.is_endless else None
         is_open = False
         try:
-            for frame in relay.frames(self.pulse):
+            for frame in reader.frames(self.heartbeat):
                 # Not before the first frame: a server that answers but sends nothing would fill the
                 # events with sessions.
                 if not is_open:
@@ -143,7 +143,7 @@ class Stream:
                     continue
                 captured_at_ns = frame.captured_at_ns
                 if pacer is not None:
-                    if self.pulse.wait(pacer.delay_s(frame.pts_ns, self._clock())):
+                    if self.heartbeat.wait(pacer.delay_s(frame.pts_ns, self._clock())):
                         break
                     captured_at_ns = time.time_ns()  # a played file's "now" is when a frame is due
                 if not self._send(frame, captured_at_ns):
@@ -161,8 +161,8 @@ class Stream:
                 self._publisher.close_session("ended")
             raise
         finally:
-            self._mark_down(video)
-        if not is_open and not self.pulse.is_stopping:
+            self._metrics.up.labels(source_id).set(0)
+        if not is_open and not self.heartbeat.is_stopping:
             raise SourceError(f"{self.source.label}: no frame could be decoded")
         self._publisher.close_session("ended")
         return True
@@ -173,7 +173,9 @@ class Stream:
         try:
             with self._metrics.encode_seconds.time():
                 jpeg = encode_jpeg(
-                    frame.image(), max_width=options.max_width, quality=options.quality
+                    frame.image(options.max_width),
+                    max_width=options.max_width,
+                    quality=options.quality,
                 )
             published = self._publisher.publish(
                 jpeg, captured_at_ns=captured_at_ns, pts_ns=frame.pts_ns
@@ -198,12 +200,12 @@ class Stream:
         self._backoff.reset()
         self.ready.set()
 
-    def _mark_down(self, video: Video) -> None:
-        self._metrics.up.labels(self.source.id).set(0)
-        self._metrics.damaged.labels(self.source.id).inc(video.damaged_packets)
+    def _count_damage(self) -> None:
+        """In the reader's thread."""
+        self._metrics.damaged.labels(self.source.id).inc()
 
     def _count_overrun(self) -> None:
-        """In the relay's thread."""
+        """In the reader's thread."""
         self._metrics.captured.labels(self.source.id).inc()
         self._metrics.dropped.labels(self.source.id, "overrun").inc()
 

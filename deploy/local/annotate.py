@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from contract.event import Box, EmotionEvent
-from deploy.local.palette import colour_of
+from contract.palette import colour_of
 
 SUFFIXES = (".mp4", ".mkv", ".mov")
 TIME_BASE = Fraction(1, 90_000)  # every common frame rate is a whole number of these

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from consumer.reader import EventReader
 from contract.event import Record
-from deploy.local.ledger import EntryId, parse_entry_id
+from deploy.local.counts import EntryId, parse_entry_id
 
 CLOSE_TIMEOUT_S = 1.0
 

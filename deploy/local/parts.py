@@ -1,4 +1,4 @@
-"""The running system: the keeper with its server, the workers, the producer."""
+"""The running system: the supervisor with its server, the workers, the producer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.local.child import Child, PartFailed, wait_for_all
-from deploy.local.keeper import Keeper
-from deploy.local.settings import EMBEDDED, UpSettings, usable_cores
+from deploy.local.settings import EMBEDDED, UpSettings
+from deploy.local.supervisor import Supervisor
+from producer.settings import usable_cores
 
 # Together with the server below the three seconds that Ctrl-C may take.
 PRODUCER_GRACE_S = 0.8
@@ -25,8 +26,8 @@ class Parts:
 
     def __init__(self, settings: UpSettings) -> None:
         self._settings = settings
-        self._keeper = Keeper(with_server=settings.redis == EMBEDDED)
-        self.url = self._keeper.url or settings.redis
+        self._supervisor = Supervisor(with_server=settings.redis == EMBEDDED)
+        self.url = self._supervisor.url or settings.redis
         self._workers: list[Child] = []
         self._producer: Child | None = None
 
@@ -37,7 +38,7 @@ class Parts:
         # However we come here, nothing of ours survives; after `stop` there is nothing left to do.
         for child in self._children:
             child.kill()
-        self._keeper.close()
+        self._supervisor.close()
 
     def start_workers(self) -> None:
         """Start all of them; each takes seconds to get ready."""
@@ -50,7 +51,7 @@ class Parts:
     def start_producer(self, record: Path | None) -> None:
         """Start it; `record` is the folder for what it sends, removed at the end."""
         if record is not None:
-            self._keeper.will_remove(record)
+            self._supervisor.will_remove(record)
         arguments = self._settings.producer_arguments(record)
         self._producer = self._start("producer", "producer", arguments, {})
 
@@ -81,16 +82,16 @@ class Parts:
 
     def check(self) -> None:
         """Raises `PartFailed` with the last words of a part that died."""
-        self._keeper.check()
+        self._supervisor.check()
         for worker in self._workers:
             worker.check()
         if self._producer is not None and self._producer.exit_code not in (None, 0, BAD_SOURCE):
             raise PartFailed(self._producer.last_words())
 
     def check_server(self, patience_s: float) -> None:
-        """The same for the server alone, waiting a moment: it dies before its keeper knows."""
-        self._keeper.wait(patience_s)
-        self._keeper.check()
+        """The same for the server alone, waiting a moment: it dies before its supervisor knows."""
+        self._supervisor.wait(patience_s)
+        self._supervisor.check()
 
     def notes(self) -> Iterator[str]:
         """What the parts said to the user since the last call."""
@@ -111,7 +112,7 @@ class Parts:
             worker.terminate()
         wait_for_all(self._workers, deadline_s)
         for child in self._children:
-            self._keeper.forget(child.pid)
+            self._supervisor.forget(child.pid)
 
     @property
     def _children(self) -> list[Child]:
@@ -130,5 +131,5 @@ class Parts:
             environment={**shared, **environment},
             talks=module == "producer",  # it names bad sources; TensorFlow only makes noise
         )
-        self._keeper.watch(child.pid)
+        self._supervisor.watch(child.pid)
         return child

@@ -13,9 +13,9 @@ from contract.keys import DEFAULT_PREFIX
 from contract.process.stop import stop_on_signals
 from deploy.local.annotate import Sightings
 from deploy.local.collect import Collector
+from deploy.local.counts import RunCounts
 from deploy.local.events_file import EventsFile
 from deploy.local.feed import Feed
-from deploy.local.ledger import Ledger
 from deploy.local.outputs import check_outputs
 from deploy.local.parts import BAD_SOURCE, Parts
 from deploy.local.settings import EMBEDDED, UpSettings
@@ -47,12 +47,12 @@ def run(settings: UpSettings) -> int:
         collector = Collector(events_file, Sightings() if videos else None)
 
         parts = stack.enter_context(Parts(settings))
-        ledger = Ledger(stack.enter_context(connect(parts.url)), settings.prefix)
+        run_counts = RunCounts(stack.enter_context(connect(parts.url)), settings.prefix)
         ids = [source.id for source in sources]
-        feed = Feed(parts.url, settings.prefix, ledger.newest_event, ids)
+        feed = Feed(parts.url, settings.prefix, run_counts.newest_event, ids)
         with feed, make_view(console, quiet=settings.quiet) as view:
             view.say(_read_along(parts.url, settings.prefix))
-            watch = Watch(parts, feed, ledger, collector, view)
+            watch = Watch(parts, feed, run_counts, collector, view)
             parts.start_workers()
             # The workers take seconds to load TensorFlow, and all cores. A video that began before
             # that would have the loading in its latency. What can't be played need not wait.
@@ -68,7 +68,7 @@ def run(settings: UpSettings) -> int:
 
         if collector.tally.sources:
             summary = summarise(
-                collector.tally, ledger.counts, realtime=settings.realtime, missed=feed.missed
+                collector.tally, run_counts.counts, realtime=settings.realtime, missed=feed.missed
             )
             console.print(summary)
         elif was_interrupted:
@@ -100,7 +100,7 @@ def _say(console: Console, text: str) -> None:
 def _can_play(sources: Sequence[Source]) -> bool:
     """Whether any source looks usable; a camera or a URL does until it is tried."""
     for source in sources:
-        if source.kind != "file":
+        if source.kind != "file" or source.is_pipe:
             return True
         try:
             source.open().close()

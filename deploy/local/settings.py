@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +51,11 @@ class UpSettings(RoleSettings):
         "from file, camera or address",
     )
     fps: float | None = Field(
-        None, gt=0, le=1000, description="take at most this many frames a second"
+        None,
+        gt=0,
+        le=1000,
+        allow_inf_nan=False,
+        description="take at most this many frames a second",
     )
     max_width: int | None = Field(
         None,
@@ -61,6 +64,13 @@ class UpSettings(RoleSettings):
         description="shrink wider frames to this many pixels",
     )
     quality: int | None = Field(None, ge=1, le=100, description="JPEG quality of the frames")
+    at_once: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="play so many files at the same time, the others wait their turn; by default "
+        "one for each core",
+    )
     loop: bool = Field(False, description="play files again and again, until Ctrl-C")
     realtime: bool = Field(True, description="play files at their own speed")
     mode: Literal["live", "lossless"] | None = Field(
@@ -83,6 +93,7 @@ class UpSettings(RoleSettings):
             "--fps": self.fps,
             "--max-width": self.max_width,
             "--quality": self.quality,
+            "--at-once": self.at_once,
             "--mode": self.mode,
             "--record": record,
         }
@@ -112,10 +123,3 @@ class UpSettings(RoleSettings):
             "OMP_NUM_THREADS": threads,
             "TF_NUM_INTEROP_THREADS": "1",
         }
-
-
-def usable_cores() -> int:
-    """The cores this process may use; fewer than the machine's under taskset or in a container."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

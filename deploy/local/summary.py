@@ -7,8 +7,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from deploy.local.palette import hex_colour_of
-from deploy.local.picture import bar
+from contract.palette import hex_colour_of
+from deploy.local.render import bar
 from deploy.local.status import Counts
 from deploy.local.tally import Percentiles, Tally
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.live import Live
 
-from deploy.local.picture import Picture
+from deploy.local.render import Renderer
 from deploy.local.status import Status
 from deploy.local.tally import SourceTally, Tally
 
@@ -38,7 +38,7 @@ class LiveView(View):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._picture = Picture()
+        self._renderer = Renderer()
         self._live = Live(
             console=console,
             auto_refresh=False,
@@ -54,7 +54,7 @@ class LiveView(View):
     def show(self, tally: Tally, status: Status, now_s: float) -> None:
         width, height = self._console.size
         self._live.update(
-            self._picture.draw(tally, status, now_s, width=width, height=height), refresh=True
+            self._renderer.draw(tally, status, now_s, width=width, height=height), refresh=True
         )
 
     def say(self, text: str) -> None:

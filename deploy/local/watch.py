@@ -7,8 +7,8 @@ import time
 
 from contract.errors import BrokerError
 from deploy.local.collect import Collector
+from deploy.local.counts import RunCounts
 from deploy.local.feed import Feed
-from deploy.local.ledger import Ledger
 from deploy.local.parts import Parts
 from deploy.local.status import Status
 from deploy.local.view import View
@@ -16,18 +16,18 @@ from deploy.local.view import View
 TICK_S = 0.12  # between two pictures; more often is unrest, not information
 COUNT_EVERY_S = 0.5
 LAST_EVENTS_S = 0.3  # to read what was settled while the parts ended
-SERVER_DEATH_S = 3.0  # until the keeper is sure of it
+SERVER_DEATH_S = 3.0  # until the supervisor is sure of it
 
 
 class Watch:
     """Call `turn` until `is_done`, then `last_look` when the parts have stopped."""
 
     def __init__(
-        self, parts: Parts, feed: Feed, ledger: Ledger, collector: Collector, view: View
+        self, parts: Parts, feed: Feed, run_counts: RunCounts, collector: Collector, view: View
     ) -> None:
         self._parts = parts
         self._feed = feed
-        self._ledger = ledger
+        self._run_counts = run_counts
         self._collector = collector
         self._view = view
         self._started_s = self._running_since_s = time.monotonic()
@@ -50,7 +50,7 @@ class Watch:
             print(note, file=sys.stderr)
         self.show("running" if self._parts.producer_started else "loading")
         # In this order: once the frames are settled no event can be missing behind `newest_event`.
-        if self._is_settled and self._feed.has_read(self._ledger.newest_event):
+        if self._is_settled and self._feed.has_read(self._run_counts.newest_event):
             self._take_in(0.0)
             self.is_done = True
 
@@ -66,18 +66,18 @@ class Watch:
             phase,
             self._parts.workers,
             self._parts.workers_ready,
-            self._ledger.counts,
+            self._run_counts.counts,
             now_s - since_s,
         )
         self._view.show(self._collector.tally, status, now_s)
 
     def last_look(self) -> None:
         """Take in what the parts settled while they ended, and the final counts."""
-        if self._ledger.refresh(time.monotonic()):
-            self._ledger.look_for_events()
+        if self._run_counts.refresh(time.monotonic()):
+            self._run_counts.look_for_events()
         deadline_s = time.monotonic() + LAST_EVENTS_S
         while time.monotonic() < deadline_s:
-            if self._feed.has_read(self._ledger.newest_event):
+            if self._feed.has_read(self._run_counts.newest_event):
                 break
             self._take_in(0.02)
         self._take_in(0.0)
@@ -92,5 +92,5 @@ class Watch:
         if now_s - self._counted_s < COUNT_EVERY_S and not self._parts.producer_ended:
             return
         self._counted_s = now_s
-        if self._ledger.refresh(now_s) and self._parts.producer_ended:
-            self._is_settled = self._ledger.all_settled()
+        if self._run_counts.refresh(now_s) and self._parts.producer_ended:
+            self._is_settled = self._run_counts.all_settled()

@@ -8,11 +8,12 @@
 -- then, because nobody knows which frames of this one are left.
 --
 -- The frames stream holds exactly the frames not yet settled, so its length is the backlog, and the
--- backlog is bounded here. "lossless": nothing changes, the caller waits. "live": the oldest frames
--- that nobody has read go, each counted. Frames after the group's last delivered id are unread;
--- those before it are in a worker's hands, and taking one away would break that worker's settling.
--- With nothing unread the new frame is refused instead. No exact trim (XTRIM) does this: it would
--- take read frames first.
+-- backlog is bounded here. "lossless": nothing changes, the caller waits. "live": the oldest live
+-- frames that nobody has read go, each counted. A live frame is one with `max_age_ns`; a frame
+-- without it, and an entry that is no frame, is another producer's to keep. Frames after the group's
+-- last delivered id are unread; those before it are in a worker's hands, and taking one away would
+-- break that worker's settling. With nothing to drop the new frame is refused instead. No exact trim
+-- (XTRIM) does this: it would take read frames first.
 --
 -- All refusals come before the first write, and the first write of an accepted frame into a stream
 -- with room (HSET) is one that Redis refuses when out of memory: the script changes everything or
@@ -31,6 +32,51 @@ local published, dropped, refused = ARGV[10], ARGV[11], ARGV[12]
 -- How many frames a live producer may remove for one that it adds. More than one, so that a backlog
 -- left by a producer with a higher limit shrinks; few, because Redis does nothing else meanwhile.
 local MOST_DROPS = 16
+
+-- How many unread frames are looked at in search of live ones, and how many are fetched at a time:
+-- the first few are enough unless a lossless source shares the stream.
+local MOST_LOOKS, LOOKS = 64, 4
+
+-- A frame's msgpack map is walked by hand, and only its top level: Redis's cmsgpack does not know the
+-- type of the picture, `bin`. Bytes of the values that have a fixed size, and of the lengths of bin
+-- and str; anything else is in no frame.
+local SIZES = {
+  [0xc0] = 0, [0xc2] = 0, [0xc3] = 0, [0xca] = 4, [0xcb] = 8, [0xcc] = 1, [0xcd] = 2, [0xce] = 4,
+  [0xcf] = 8, [0xd0] = 1, [0xd1] = 2, [0xd2] = 4, [0xd3] = 8,
+}
+local LENGTHS = { [0xc4] = 1, [0xc5] = 2, [0xc6] = 4, [0xd9] = 1, [0xda] = 2, [0xdb] = 4 }
+local NIL = 0xc0
+
+-- Where the content of the value at `at` begins and what follows it; nil if this is no such value.
+local function span(data, at)
+  local kind = string.byte(data, at)
+  if not kind then return nil end
+  if kind < 0x80 or kind >= 0xe0 then return at + 1, at + 1 end
+  if kind >= 0xa0 and kind < 0xc0 then return at + 1, at + 1 + kind - 0xa0 end
+  if SIZES[kind] then return at + 1, at + 1 + SIZES[kind] end
+  if not LENGTHS[kind] then return nil end
+  local start, length = at + 1 + LENGTHS[kind], 0
+  for i = at + 1, start - 1 do length = length * 256 + (string.byte(data, i) or 0) end
+  return start, start + length
+end
+
+local function has_max_age(data)
+  local kind, at = string.byte(data, 1), 2
+  if not kind or kind < 0x80 or kind > 0x8f then return false end
+  for _ = 1, kind - 0x80 do
+    local start, value = span(data, at)
+    if not start then return false end
+    local is_it = string.sub(data, start, value - 1) == 'max_age_ns'
+    start, at = span(data, value)
+    if not start then return false end
+    if is_it then return string.byte(data, value) ~= NIL and at <= #data + 1 end
+  end
+  return false
+end
+
+local function is_droppable(fields)
+  return fields[1] == 'm' and has_max_age(fields[2])
+end
 
 local fence = redis.call('HGET', fences, source)
 if not fence then return 'missing' end
@@ -51,14 +97,24 @@ if excess > 0 then
     for i = 1, #info, 2 do described[info[i]] = info[i + 1] end
     if described['name'] == group then after = '(' .. described['last-delivered-id'] end
   end
-  local unread = redis.call('XRANGE', frames, after, '+', 'COUNT', math.min(excess, MOST_DROPS))
-  if #unread == 0 then
+  local drop, looked = {}, 0
+  while #drop < math.min(excess, MOST_DROPS) and looked < MOST_LOOKS do
+    local unread = redis.call('XRANGE', frames, after, '+', 'COUNT', LOOKS)
+    for _, entry in ipairs(unread) do
+      after, looked = '(' .. entry[1], looked + 1
+      if #drop < math.min(excess, MOST_DROPS) and is_droppable(entry[2]) then
+        drop[#drop + 1] = entry[1]
+      end
+    end
+    if #unread < LOOKS then break end
+  end
+  if #drop == 0 then
     redis.call('HSET', fences, source, advanced)
     redis.call('HINCRBY', stats, refused, 1)
     return 'refused'
   end
-  for _, entry in ipairs(unread) do redis.call('XDEL', frames, entry[1]) end
-  redis.call('HINCRBY', stats, dropped, #unread)
+  redis.call('XDEL', frames, unpack(drop))
+  redis.call('HINCRBY', stats, dropped, #drop)
 end
 redis.call('HSET', fences, source, advanced)
 redis.call('XADD', frames, '*', 'm', payload)

@@ -68,7 +68,7 @@ class Up:
         traceback: TracebackType | None,
     ) -> None:
         if self.process.poll() is None:
-            self.process.kill()  # its keeper ends the rest
+            self.process.kill()  # its supervisor ends the rest
             self.process.wait()
         if error is not None:
             print(self.stdout, self.stderr, sep="\n--- stderr:\n")

@@ -361,7 +361,7 @@ def test_a_restart_of_the_server_loses_nothing(
         assert rest.result(30) == [3, 4, 5]
         reader.stop()
     gone, back = (record.getMessage() for record in caplog.records)
-    assert "went away" in gone
+    assert "no answer from Redis, waiting" in gone
     assert "is back" in back
     assert reader.missed == 0
 
@@ -418,7 +418,7 @@ def test_lost_connections_lose_nothing(
 def test_a_server_that_stays_away_ends_the_loop(durable: Server) -> None:
     with EventReader(durable.url, redis_timeout_s=0.3) as reader:
         durable.stop()
-        with pytest.raises(BrokerUnavailable, match=r"no Redis at redis://127\.0"):
+        with pytest.raises(BrokerUnavailable, match=r"redis://127\.0\S+: no Redis for"):
             next(reader)
 
 
@@ -429,7 +429,7 @@ def test_an_outage_is_not_silence(durable: Server, wait_until: WaitUntil) -> Non
     ):
         got = pool.submit(seqs, reader, 1)
         durable.stop()
-        wait_until(lambda: reader._subscription._outage._failures > 3)  # more than 0.3 s
+        wait_until(lambda: reader._subscription._outage._failures > 4)  # more than 0.3 s
         assert not got.done()
         durable.start()
         publish(durable.client, [0])

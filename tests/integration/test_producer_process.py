@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -19,6 +22,7 @@ import av
 import numpy as np
 import pytest
 import redis
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from contract.event import SourceRecord, decode_record
@@ -26,8 +30,10 @@ from contract.frame import FrameMessage
 from contract.keys import Keys
 from contract.snapshot import read_snapshot
 from producer.encode import encode_jpeg
+from producer.metrics import ProducerMetrics
+from tests.conftest import optional_tool
 from tests.integration.clips import quarters, write_video
-from tests.integration.processes import RoleProcess, run_role
+from tests.integration.processes import REPOSITORY, RoleProcess, run_role
 
 KEYS = Keys()
 NOWHERE = "redis://127.0.0.1:1"
@@ -101,6 +107,13 @@ def test_bad_sources_are_named_and_the_good_ones_are_all_there(
         ),
         (["{clip}", "--quality", "101"], 2, "--quality"),
         (["{clip}", "--fps", "0"], 2, "--fps"),
+        (["{clip}", "--fps", "nan"], 2, "--fps"),
+        (["{clip}", "--mode", "live", "--max-age", "inf"], 2, "--max-age"),
+        (["{clip}", "--mode", "live", "--max-age", "1e10"], 2, "--max-age"),
+        (["{clip}", "--redis-timeout", "inf"], 2, "--redis-timeout"),
+        (["{clip}", "--reconnect-max", "nan"], 2, "--reconnect-max"),
+        (["{clip}", "--at-once", "0"], 2, "--at-once"),
+        (["rtsp://u:geheim@[::1/live"], 2, "rtsp://***@[::1/live: expected a URL"),
         (["{clip}", "--mode", "lossless", "--max-age", "1"], 2, "choose one"),
     ],
 )
@@ -126,6 +139,118 @@ def test_sampling_size_and_quality(redis_url: str, redis_client: redis.Redis, cl
         (64, 48, 2_500_000_000)
     }
     assert records(redis_client, "stage") == [("started", 4), ("ended", 4)]
+
+
+def test_a_folder_plays_a_few_files_at_a_time(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(40):
+        write_video(folder / f"{number:02}.mp4", [0, 40])
+    (folder / "07.mp4").write_text("no video")
+
+    done = subprocess.run(
+        [
+            "sh", "-c", 'ulimit -n 40; exec "$@"', "sh", sys.executable, "-m", "producer",
+            str(folder), "--redis", redis_url, "--no-realtime", "--at-once", "2",
+        ],
+        capture_output=True, text=True, cwd=REPOSITORY, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("emotion-producer:")]
+    assert complaints == [f"emotion-producer: {folder}/07.mp4: not a video, or cut short"]
+    at_once, order = set(), []
+    entries: Any = redis_client.xrange(KEYS.events)
+    for record in (decode_record(entry) for _, entry in entries):
+        assert isinstance(record, SourceRecord)
+        if record.state == "started":
+            at_once.add(record.source)
+            order.append(record.source)
+        else:
+            assert record.frames == 2
+            at_once.remove(record.source)
+        assert len(at_once) <= 2
+    assert sorted(order) == [f"{number:02}" for number in range(40) if number != 7]
+    assert len(frames(redis_client)) == 78
+
+
+def test_what_waits_for_its_turn_is_not_up_and_never_starts_after_a_signal(
+    redis_url: str, redis_client: redis.Redis, clip: Path, tmp_path: Path
+) -> None:
+    slow = write_video(tmp_path / "slow.mkv", [0, 40, 50_000])
+    with RoleProcess(
+        "producer", str(slow), str(clip), "--redis", redis_url, "--at-once", "1",
+        "--metrics-port", "0",
+    ) as producer:  # fmt: skip
+        url = producer.log("serving metrics")["url"]
+        producer.log("session open")
+        with urllib.request.urlopen(f"{url}/metrics", timeout=5) as reply:
+            samples = parsed(reply.read().decode())
+        assert samples["emotion_source_up", "slow"] == 1
+        assert samples["emotion_source_up", "clip"] == 0
+        producer.send(signal.SIGTERM)
+        assert producer.wait(5) == 0
+    assert records(redis_client, "clip") == []
+
+
+def test_files_in_a_loop_do_not_wait_for_each_other(
+    redis_url: str, redis_client: redis.Redis, clip: Path, wait_until: Callable[..., None]
+) -> None:
+    with RoleProcess(
+        "producer", str(clip), str(clip), "--redis", redis_url, "--at-once", "1", "--loop"
+    ) as producer:
+        wait_until(lambda: {frame.source for frame in frames(redis_client)} == {"clip", "clip-2"})
+        producer.send(signal.SIGTERM)
+        assert producer.wait(5) == 0
+
+
+def test_a_pipe_is_read_from_its_first_byte(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    clip = write_video(tmp_path / "clip.mkv", range(0, 400, 40))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with RoleProcess("producer", str(pipe), "--redis", redis_url, "--no-realtime") as producer:
+        pipe.write_bytes(clip.read_bytes())
+        assert producer.wait() == 0
+    assert len(frames(redis_client, "pipe")) == 10
+
+
+def test_damage_is_counted_while_the_source_runs(
+    redis_url: str, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", [*range(0, 3300, 33), 90_000])
+    data = bytearray(clip.read_bytes())
+    third = len(data) // 3
+    data[third : third + 1500] = np.random.default_rng(5).bytes(1500)
+    clip.write_bytes(data)
+    with RoleProcess(
+        "producer", str(clip), "--redis", redis_url, "--metrics-port", "0"
+    ) as producer:
+        url = producer.log("serving metrics")["url"]
+
+        def damaged() -> float:
+            with urllib.request.urlopen(f"{url}/metrics", timeout=5) as reply:
+                return parsed(reply.read().decode())["emotion_packets_damaged_total", "clip"]
+
+        wait_until(lambda: damaged() > 0)
+        producer.send(signal.SIGTERM)
+        assert producer.wait(5) == 0
+
+
+def test_promtool_finds_no_fault_with_the_metrics() -> None:
+    promtool = optional_tool("promtool (Debian package prometheus)", shutil.which("promtool"))
+    registry = CollectorRegistry()
+    ProducerMetrics(registry, ["cam", "공연"])
+    checked = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=generate_latest(registry).decode(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 def test_files_play_at_their_own_speed(

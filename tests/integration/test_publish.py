@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 import pytest
 import redis
@@ -24,9 +28,10 @@ from contract.frame import FrameMessage
 from contract.keys import WORKERS_GROUP, Keys
 from contract.snapshot import Snapshot, read_snapshot
 from producer.encode import Jpeg, encode_jpeg
+from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.publish import Mode, Published, Publisher
-from producer.pulse import Pulse
+from tests.conftest import optional_tool
 
 KEYS = Keys("test")
 JPEG = encode_jpeg(np.zeros((8, 8, 3), np.uint8), max_width=64, quality=50)
@@ -45,6 +50,8 @@ class Rig:
         redis_timeout_s: float = 30.0,
         max_age_ns: int | None = None,
     ) -> None:
+        if mode == "live" and max_age_ns is None:
+            max_age_ns = 5
         self.client = connect(url, retries=0)
         self.stop = threading.Event()
         self.metrics = ProducerMetrics(CollectorRegistry(), [source])
@@ -54,7 +61,7 @@ class Rig:
             source,
             mode=mode,
             metrics=self.metrics,
-            pulse=Pulse(self.stop),
+            heartbeat=Heartbeat(self.stop),
             max_backlog=max_backlog,
             max_age_ns=max_age_ns,
             redis_timeout_s=redis_timeout_s,
@@ -137,7 +144,7 @@ def lost_replies(client: redis.Redis, number: int) -> Iterator[None]:
 
 
 def test_a_session_from_start_to_end(rig: Callable[..., Rig], redis_client: redis.Redis) -> None:
-    camera = rig(max_age_ns=5)
+    camera = rig(mode="live")
     assert camera.publisher.open_session(3)
     published = [camera.publish(at_ns) for at_ns in (10, 20, 30)]
     camera.publisher.close_session("ended")
@@ -359,7 +366,7 @@ def test_a_live_frame_is_refused_when_workers_hold_everything(
 def test_a_backlog_left_by_a_higher_limit_shrinks(
     rig: Callable[..., Rig], redis_client: redis.Redis
 ) -> None:
-    before = rig(max_backlog=40)
+    before = rig(mode="live", max_backlog=40)
     before.publisher.open_session(None)
     for _ in range(40):
         before.publish()
@@ -369,6 +376,114 @@ def test_a_backlog_left_by_a_higher_limit_shrinks(
         camera.publish()
     assert snapshot(redis_client).backlog == 3
     assert [frame.seq for frame in frames(redis_client)] == [1, 2, 3]
+
+
+def test_live_frames_and_only_those_are_droppable() -> None:
+    for mode, max_age_ns in (("live", None), ("lossless", 5)):
+        with pytest.raises(ValueError, match="max_age_ns"):
+            Publisher(
+                None,  # type: ignore[arg-type]
+                KEYS,
+                "cam",
+                mode=mode,  # type: ignore[arg-type]
+                metrics=ProducerMetrics(CollectorRegistry(), []),
+                heartbeat=Heartbeat(threading.Event()),
+                max_age_ns=max_age_ns,
+            )
+
+
+def test_a_live_flood_leaves_the_frames_of_files_alone(
+    rig: Callable[..., Rig], redis_client: redis.Redis
+) -> None:
+    file, camera = rig(source="file", max_backlog=6), rig(mode="live", max_backlog=6)
+    file.publisher.open_session(None)
+    camera.publisher.open_session(None)
+    for publisher in (file, camera, file, camera, file):
+        publisher.publish()
+    for _ in range(50):
+        camera.publish()
+    found = [(frame.source, frame.seq) for frame in frames(redis_client)]
+    assert found == [("file", 0), ("file", 1), ("file", 2), ("cam", 49), ("cam", 50), ("cam", 51)]
+    assert snapshot(redis_client).dropped == {"unread": 49}
+
+
+def test_a_live_frame_is_refused_when_nothing_unread_may_be_dropped(
+    rig: Callable[..., Rig], redis_client: redis.Redis
+) -> None:
+    file, camera = rig(source="file", max_backlog=200), rig(mode="live", max_backlog=70)
+    file.publisher.open_session(None)
+    camera.publisher.open_session(None)
+    for _ in range(64):
+        file.publish()
+    for _ in range(6):
+        camera.publish()
+    refused = camera.publish()  # 64 frames are looked at, and what lies behind them is not
+    assert refused is not None
+    assert not refused.accepted
+    after = snapshot(redis_client)
+    assert (after.published, after.dropped, after.refused) == (70, {}, 1)
+    settle(redis_client, take(redis_client, 1)[0])
+    for _ in range(2):
+        accepted = camera.publish()
+        assert accepted is not None
+        assert accepted.accepted
+    assert snapshot(redis_client).dropped == {"unread": 1}
+
+
+@pytest.mark.parametrize("server", ["valkey", "redis-server"])
+def test_entries_that_are_no_frames_are_left_alone(
+    server: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    with _server(server, request, tmp_path) as url:
+        camera = Rig(url, mode="live", max_backlog=1)
+        try:
+            camera.publisher.open_session(None)
+            odd = [
+                b"", b"\xc1", b"\x85", b"text", b"\xc0", b"\x91" * 100_000, b"\xdf\xff\xff\xff\xff",
+                b"\x81\xaamax_age_ns\xcf",
+                b"\xde\x00\x01\xaamax_age_ns\x05", b"\x81\xc0\x01",
+                b"\x81\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00\x01",
+                msgpack.packb({"max_age_ns": None}), msgpack.packb(["max_age_ns"]),
+            ]  # fmt: skip
+            for payload in odd:
+                camera.client.xadd(KEYS.frames, {b"m": payload})
+            camera.client.xadd(KEYS.frames, {b"x": msgpack.packb({"max_age_ns": 5})})
+            count = len(odd) + 1
+            camera.client.hincrby(KEYS.stats, names.PUBLISHED, count)
+            refused = camera.publish()
+            assert refused is not None
+            assert not refused.accepted
+            assert snapshot(camera.client).backlog == count
+            droppable = FrameMessage("old", "s", 0, 1, None, 8, 8, JPEG.data, max_age_ns=0)
+            camera.client.xadd(KEYS.frames, {b"m": droppable.encode()})
+            camera.client.hincrby(KEYS.stats, names.PUBLISHED, 1)
+            accepted = camera.publish()
+            assert accepted is not None
+            assert accepted.accepted
+            after = snapshot(camera.client)
+            assert (after.backlog, after.dropped) == (count + 1, {"unread": 1})
+        finally:
+            camera.client.close()
+
+
+@contextmanager
+def _server(name: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """URL of the embedded Valkey, or of the system's own Redis."""
+    if name == "valkey":
+        yield request.getfixturevalue("redis_url")
+        return
+    program = optional_tool("redis-server", shutil.which("redis-server"))
+    socket = folder / "redis.sock"
+    process = subprocess.Popen(
+        [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        request.getfixturevalue("wait_until")(socket.exists)
+        yield f"unix://{socket}"
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 @settings(
@@ -385,6 +500,7 @@ def test_nothing_is_lost_uncounted_and_nothing_in_hand_is_taken(
     live = Rig(redis_url, source="live", mode="live", max_backlog=limits[0])
     file = Rig(redis_url, source="file", mode="lossless", max_backlog=limits[1])
     held: list[bytes] = []
+    lossless, settled = 0, Counter[str]()
     try:
         live.publisher.open_session(None)
         file.publisher.open_session(None)
@@ -403,9 +519,16 @@ def test_nothing_is_lost_uncounted_and_nothing_in_hand_is_taken(
                 case "take":
                     held += take(redis_client, 2)
                 case "settle" if held:
-                    settle(redis_client, held.pop(0))
+                    entry_id = held.pop(0)
+                    ((_, entry),) = redis_client.xrange(KEYS.frames, entry_id, entry_id)  # type: ignore[misc]
+                    settled[FrameMessage.decode(entry).source] += 1
+                    settle(redis_client, entry_id)
             after = snapshot(redis_client)
+            lossless += step == "lossless" and after.published > before.published
             assert after.backlog <= max(before.backlog, *limits)
+            assert lossless == settled["file"] + sum(
+                frame.source == "file" for frame in frames(redis_client)
+            )
             assert after.pending == len(held)
             assert all(redis_client.xrange(KEYS.frames, one, one) for one in held)
     finally:

@@ -9,14 +9,16 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from contract.errors import SourceError
-from producer.pulse import Pulse
-from producer.relay import CAPACITY, Relay
+from producer.encode import Jpeg, encode_jpeg
+from producer.heartbeat import Heartbeat
+from producer.reader import CAPACITY, ReaderThread
 from producer.source import find_sources
-from producer.video import CapturedFrame, MediaTimes, SourceLost, Video
+from producer.video import CapturedFrame, Image, MediaTimes, SourceLost, Video
 from tests.integration.clips import (
     BLUE,
     GREEN,
@@ -31,9 +33,14 @@ from tests.integration.clips import (
 VARIABLE_MS = [0, 33, 40, 140, 141, 500, 533, 1700, 1733, 1766]
 
 
-def read(path: Path | str, *, loop: bool = False) -> tuple[Video, list[CapturedFrame]]:
+ANY_WIDTH = 10_000
+
+
+def read(
+    path: Path | str, on_damage: Callable[[], None] = lambda: pytest.fail("damage")
+) -> tuple[Video, list[CapturedFrame]]:
     (source,) = find_sources([str(path)], ())
-    video = source.open(loop=loop)
+    video = source.open(on_damage=on_damage)
     try:
         return video, list(video.frames())
     finally:
@@ -52,11 +59,10 @@ def times_ms(frames: list[CapturedFrame]) -> list[float]:
 def test_a_variable_frame_rate_keeps_its_exact_times(tmp_path: Path, name: str, codec: str) -> None:
     clip = write_video(tmp_path / name, VARIABLE_MS, codec=codec)
     before_ns = time.time_ns()
-    video, frames = read(clip)
+    _, frames = read(clip)
     assert times_ms(frames) == VARIABLE_MS
     assert all(before_ns <= frame.captured_at_ns <= time.time_ns() for frame in frames)
-    assert frames[0].image().shape == (120, 160, 3)
-    assert video.damaged_packets == 0
+    assert frames[0].image(ANY_WIDTH).shape == (120, 160, 3)
 
 
 def test_times_are_rounded_to_the_nanosecond_and_no_coarser(tmp_path: Path) -> None:
@@ -75,13 +81,34 @@ def test_real_footage_is_read_to_its_last_frame(videos: Path) -> None:
     with av.open(str(clip)) as container:
         expected = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     assert video.frames_expected == len(frames) == len(expected)
-    assert np.array_equal(frames[-1].image(), expected[-1])
+    assert np.array_equal(frames[-1].image(ANY_WIDTH), expected[-1])
 
 
 def test_the_expected_number_of_frames_is_estimated_where_it_is_not_stored(videos: Path) -> None:
     video, frames = read(videos / "bird.mkv")
     assert video.frames_expected is not None
     assert abs(video.frames_expected - len(frames)) <= 2
+
+
+@pytest.mark.parametrize("width", [16, 233, 320, 639])
+def test_shrinking_while_converting_looks_like_shrinking_afterwards(
+    videos: Path, width: int
+) -> None:
+    _, frames = read(videos / "book.mkv")
+    for frame in frames[::40]:
+        whole, small = (
+            encode_jpeg(frame.image(limit), max_width=width, quality=100)
+            for limit in (ANY_WIDTH, width)
+        )
+        assert (small.width, small.height) == (whole.width, whole.height)
+        difference = np.abs(decoded(small).astype(int) - decoded(whole))
+        assert difference.mean() < (3.0 if width < 100 else 1.5)  # of 255
+
+
+def decoded(jpeg: Jpeg) -> Image:
+    image = cv2.imdecode(np.frombuffer(jpeg.data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return np.asarray(image, np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +130,13 @@ def test_rotation_and_mirroring_are_applied(
     clip = write_video(tmp_path / "phone.mp4", [0, 33])
     set_display_matrix(clip, *matrix)
     _, frames = read(clip)
-    image = frames[0].image()
+    image = frames[0].image(ANY_WIDTH)
     assert image.shape == ((120, 160, 3) if matrix[0] else (160, 120, 3))
     assert corners(image) == clockwise_from_upper_left
     assert image.flags.c_contiguous
+    small = frames[0].image(90)
+    assert small.shape == ((68, 90, 3) if matrix[0] else (120, 90, 3))
+    assert corners(small) == clockwise_from_upper_left
 
 
 def bad_sources(folder: Path) -> dict[str, tuple[Path | str, str]]:
@@ -166,8 +196,9 @@ def test_damage_in_the_middle_is_skipped_and_counted(tmp_path: Path) -> None:
     third = len(data) // 3
     data[third : third + 1500] = np.random.default_rng(5).bytes(1500)
     clip.write_bytes(data)
-    video, frames = read(clip)
-    assert video.damaged_packets > 0
+    damages: list[int] = []
+    _, frames = read(clip, lambda: damages.append(1))
+    assert damages
     assert 20 < len(frames) < 100
     assert times_ms(frames)[-1] == 3267  # the end is still there
 
@@ -176,7 +207,7 @@ def test_a_file_cut_short_gives_what_is_left(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "a.mkv", range(0, 3300, 33))
     data = clip.read_bytes()
     clip.write_bytes(data[: len(data) // 2])
-    _, frames = read(clip)
+    _, frames = read(clip, lambda: None)
     assert 5 < len(frames) < 100
 
 
@@ -216,10 +247,10 @@ def test_a_repeated_file_goes_on_where_it_ended(tmp_path: Path) -> None:
 def test_reading_ahead_of_a_slow_publisher_is_bounded_and_loses_nothing(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "a.mp4", range(0, 990, 33))
     (source,) = find_sources([str(clip)], ())
-    relay = Relay(source.open, source.label)
-    frames = list(relay.frames(Pulse(threading.Event())))
+    reader = ReaderThread(source.open, source.label)
+    frames = list(reader.frames(Heartbeat(threading.Event())))
     assert times_ms(frames) == list(range(0, 990, 33))
-    relay.close()
+    reader.close()
 
 
 class Camera:
@@ -229,7 +260,6 @@ class Camera:
     duration_s = None
     frames_expected = None
     silence_limit_s = 0.2
-    damaged_packets = 0
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -238,7 +268,7 @@ class Camera:
 
     def frames(self) -> Iterator[CapturedFrame]:
         for number in range(self._count):
-            yield CapturedFrame(number, None, lambda: np.zeros((1, 1, 3), np.uint8))
+            yield CapturedFrame(number, None, lambda _: np.zeros((1, 1, 3), np.uint8))
         self.hang.wait()  # OpenCV's read() after some cameras come back
 
     def close(self) -> None:
@@ -249,12 +279,12 @@ def test_a_live_source_gives_up_the_oldest_frames_and_counts_them(
     wait_until: Callable[..., None],
 ) -> None:
     camera, overruns = Camera(10), []
-    relay = Relay(lambda: camera, "camera", on_overrun=lambda: overruns.append(1))
+    reader = ReaderThread(lambda: camera, "camera", on_overrun=lambda: overruns.append(1))
     wait_until(lambda: len(overruns) == 10 - CAPACITY)
-    frames = relay.frames(Pulse(threading.Event()))
+    frames = reader.frames(Heartbeat(threading.Event()))
     assert [next(frames).captured_at_ns for _ in range(CAPACITY)] == [6, 7, 8, 9]
     camera.hang.set()
-    relay.close()
+    reader.close()
     assert camera.closed.wait(10)
 
 
@@ -262,12 +292,12 @@ def test_a_read_that_hangs_is_a_lost_source_and_its_thread_ends_when_it_can(
     wait_until: Callable[..., None],
 ) -> None:
     camera = Camera(1)
-    relay = Relay(lambda: camera, "camera 0")
-    frames = relay.frames(Pulse(threading.Event()))
+    reader = ReaderThread(lambda: camera, "camera 0")
+    frames = reader.frames(Heartbeat(threading.Event()))
     next(frames)
     with pytest.raises(SourceLost, match="camera 0: no frame for"):
         next(frames)
-    relay.close()
+    reader.close()
     assert not camera.closed.is_set()
     camera.hang.set()
     assert camera.closed.wait(10)
@@ -277,10 +307,10 @@ def test_a_read_that_hangs_is_a_lost_source_and_its_thread_ends_when_it_can(
 def test_a_stop_is_noticed_while_a_read_hangs() -> None:
     camera, stop = Camera(0), threading.Event()
     camera.silence_limit_s = 60.0
-    relay = Relay(lambda: camera, "camera 0")
+    reader = ReaderThread(lambda: camera, "camera 0")
     threading.Timer(0.1, stop.set).start()
     started_s = time.monotonic()
-    assert list(relay.frames(Pulse(stop))) == []
+    assert list(reader.frames(Heartbeat(stop))) == []
     assert time.monotonic() - started_s < 2
     camera.hang.set()
-    relay.close()
+    reader.close()

@@ -47,6 +47,21 @@ def test_a_url_gives_host_port_and_path_without_secrets() -> None:
     assert source.location == url
 
 
+@pytest.mark.parametrize(
+    "url", ["rtsp://u:geheim@[::1/live", "rtsp://u:ge?heim@[::1/live?k=geheim", "ftp://u:geheim@[x"]
+)
+def test_what_is_meant_as_a_url_and_is_none_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(UsageError, match="expected a URL") as caught:
+        ids("0", url)
+    assert "heim" not in str(caught.value)
+    assert "ge?" not in str(caught.value)
+    assert url.rpartition("@")[2].partition("?")[0] in str(caught.value)
+
+
+def test_a_number_no_camera_has_is_a_file_name() -> None:
+    assert [source.kind for source in find_sources(["12", "9" * 30], ())] == ["camera", "file"]
+
+
 def test_other_scripts_keep_their_letters_however_they_are_composed() -> None:
     assert id_of_file(PurePath("공연 영상.mp4")) == "공연-영상"
     assert id_of_file(PurePath(unicodedata.normalize("NFD", "공연.mp4"))) == "공연"

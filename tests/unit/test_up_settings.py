@@ -10,7 +10,8 @@ import pytest
 from contract.errors import UsageError
 from contract.process.settings import read_settings
 from deploy.local.outputs import check_outputs, replacing
-from deploy.local.settings import EMBEDDED, UpSettings, usable_cores
+from deploy.local.settings import EMBEDDED, UpSettings
+from producer.settings import usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,9 @@ def test_no_source_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (("a.mp4", "--workers", "0"), "--workers"),
         (("a.mp4", "--fps", "0"), "--fps"),
+        (("a.mp4", "--fps", "nan"), "--fps"),
+        (("a.mp4", "--fps", "inf"), "--fps"),
+        (("a.mp4", "--at-once", "0"), "--at-once"),
         (("a.mp4", "--quality", "101"), "--quality"),
         (("a.mp4", "--mode", "sometimes"), "--mode"),
         (("a.mp4", "--prefix", "a b"), "--prefix"),
@@ -64,7 +68,7 @@ def test_flags_reach_the_producer() -> None:
     settings = read(
         *("a.mp4", "b.mp4", "--fps", "12.5", "--max-width", "640", "--quality", "80", "--loop"),
         *("--no-realtime", "--mode", "lossless", "--source-id", "left", "--source-id", "right"),
-        *("--prefix", "stage"),
+        *("--prefix", "stage", "--at-once", "3"),
     )
     arguments = settings.producer_arguments(Path("/tmp/record"))
     assert arguments[arguments.index("--") + 1 :] == ["a.mp4", "b.mp4"]
@@ -72,6 +76,7 @@ def test_flags_reach_the_producer() -> None:
     assert after(arguments, "--max-width") == "640"
     assert after(arguments, "--quality") == "80"
     assert after(arguments, "--mode") == "lossless"
+    assert after(arguments, "--at-once") == "3"
     assert after(arguments, "--record") == "/tmp/record"
     assert after(arguments, "--prefix") == "stage"
     assert "--loop" in arguments
@@ -88,7 +93,7 @@ def test_little_waits_when_time_matters() -> None:
 
 def test_flags_not_given_are_left_to_the_producer() -> None:
     arguments = read("a.mp4").producer_arguments(None)
-    for flag in ("--fps", "--max-width", "--quality", "--mode", "--record", "--loop"):
+    for flag in ("--fps", "--max-width", "--quality", "--mode", "--record", "--loop", "--at-once"):
         assert flag not in arguments
     assert "--realtime" in arguments
 

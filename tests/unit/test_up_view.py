@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
-from deploy.local.picture import MAX_PEOPLE, Picture, bar, duration
+from deploy.local.render import MAX_PEOPLE, Renderer, bar, duration
 from deploy.local.status import Counts, Status
 from deploy.local.tally import Tally
 from deploy.local.view import LiveView, PlainView, QuietView, make_view
@@ -37,9 +37,11 @@ def status(phase: str = "running", counts: Counts | None = None) -> Status:
     return Status(phase, 2, 2, counts or Counts(backlog=3), 12.0)
 
 
-def lines(picture: Picture, tally: Tally, now_s: float, width: int, height: int = 40) -> list[str]:
+def lines(
+    renderer: Renderer, tally: Tally, now_s: float, width: int, height: int = 40
+) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height)
-    console.print(picture.draw(tally, status(), now_s, width=width, height=height))
+    console.print(renderer.draw(tally, status(), now_s, width=width, height=height))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
@@ -50,7 +52,7 @@ def test_every_line_fits_the_terminal(width: int) -> None:
     for source, people in (("clip", 2), ("a-camera-with-quite-a-long-name-" * 3, 6), ("door", 0)):
         tally.add(started(source), 0.0)
         tally.add(event(source, 0, people), 0.1)
-    shown = lines(Picture(), tally, 0.2, width)
+    shown = lines(Renderer(), tally, 0.2, width)
     # A console of that width would have broken a longer line into two.
     assert len(shown) == 2 + (5 + 1) + (3 + MAX_PEOPLE + 1) + (4 + 1)
     assert max(len(line) for line in shown) <= width
@@ -60,29 +62,41 @@ def test_a_short_terminal_gets_a_line_a_source() -> None:
     tally = Tally()
     for number in range(6):
         tally.add(event(f"camera{number}", 0, 3), 0.0)
-    shown = lines(Picture(), tally, 0.1, 80, height=12)
+    shown = lines(Renderer(), tally, 0.1, 80, height=12)
     assert len(shown) == 1 + 6 + 1
     assert "camera5" in shown[6]
 
 
+def test_a_folder_of_many_files_shows_those_that_are_not_over() -> None:
+    tally = Tally()
+    for number in range(40):
+        tally.add(started(f"clip{number}", 5), 0.0)
+        if number < 38:
+            tally.add(SourceRecord(f"clip{number}", "s", "ended", 1, 0), 0.1)
+    shown = lines(Renderer(), tally, 0.2, 80, height=12)
+    assert "38 are over" in shown[1]
+    assert [line.split()[1] for line in shown[2:4]] == ["clip38", "clip39"]
+    assert len(shown) <= 12
+
+
 def test_the_picture_does_not_jump_when_people_leave() -> None:
-    tally, picture = Tally(), Picture()
+    tally, renderer = Tally(), Renderer()
     tally.add(started("clip"), 0.0)
     tally.add(event("clip", 0, 3), 0.0)
-    crowded = lines(picture, tally, 0.1, 80)
+    crowded = lines(renderer, tally, 0.1, 80)
     for seq in range(1, 20):
         tally.add(event("clip", seq, 0), seq / 10)
-    empty = lines(picture, tally, 2.0, 80)
+    empty = lines(renderer, tally, 2.0, 80)
     assert len(empty) == len(crowded)
     assert any("nobody in view" in line for line in empty)
 
 
 def test_a_source_that_is_over_takes_one_line() -> None:
-    tally, picture = Tally(), Picture()
+    tally, renderer = Tally(), Renderer()
     tally.add(started("clip"), 0.0)
     tally.add(event("clip", 0, 3), 0.0)
     tally.add(SourceRecord("clip", "s", "ended", 200 * SECOND, 1), 0.1)
-    shown = lines(picture, tally, 0.2, 80)
+    shown = lines(renderer, tally, 0.2, 80)
     assert len(shown) == 4
     assert shown[1].split() == ["✓", "clip", "1", "frames"]
 

@@ -1,14 +1,14 @@
-"""The keeper: a small process that owns the embedded server and outlives us by a moment.
+"""The supervisor: a small process that owns the embedded server and outlives us by a moment.
 
-However `emotion-up` ends, killed by SIGKILL included, the pipe that is the keeper's stdin closes.
-The keeper then kills the parts that still run, stops the server and removes the temporary folders.
-A pipe does this on Linux and macOS alike (PR_SET_PDEATHSIG is Linux's alone, and it follows a
-thread, not a process). It lives in a session of its own: the terminal's Ctrl-C, meant for
-`emotion-up`, must not take the server away before the parts are done with it.
+However `emotion-up` ends, killed by SIGKILL included, the pipe that is the supervisor's stdin
+closes. The supervisor then kills the parts that still run, stops the server and removes the
+temporary folders. A pipe does this on Linux and macOS alike (PR_SET_PDEATHSIG is Linux's alone, and
+it follows a thread, not a process). It lives in a session of its own: the terminal's Ctrl-C, meant
+for `emotion-up`, must not take the server away before the parts are done with it.
 
-Both ends are here: `Keeper` is our side; `main` is what the process runs. One JSON object a line:
-``{"watch": pid}``, ``{"forget": pid}``, ``{"folder": path}`` go in, ``{"folder": path, "url": …}``
-comes out once, when the server listens.
+Both ends are here: `Supervisor` is our side; `main` is what the process runs. One JSON object a
+line: ``{"watch": pid}``, ``{"forget": pid}``, ``{"folder": path}`` go in, ``{"folder": path,
+"url": …}`` comes out once, when the server listens.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ POLL_S = 0.5
 UNANSWERED_PINGS = 3  # one alone may only mean a busy machine
 
 
-class Keeper:
+class Supervisor:
     """Our end of the pipe.
 
     folder   temporary, gone when this closes; for the server's files
@@ -48,7 +48,7 @@ class Keeper:
     def __init__(self, *, with_server: bool) -> None:
         self._child = Child(
             "server",
-            "deploy.local.keeper",
+            "deploy.local.supervisor",
             ["--server"] if with_server else [],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -78,7 +78,7 @@ class Keeper:
         return self._child.wait(timeout_s)
 
     def check(self) -> None:
-        """Raises `PartFailed` if the server, or the keeper itself, has died."""
+        """Raises `PartFailed` if the server, or the supervisor itself, has died."""
         self._child.check()
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Keeper:
             stdin.close()
         self._child.wait(STOP_TIMEOUT_S)
         self._child.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)  # should the keeper have been killed
+        shutil.rmtree(self.folder, ignore_errors=True)  # should the supervisor have been killed
 
     def _say(self, message: dict[str, Any]) -> None:
         stdin = self._child.process.stdin
@@ -112,7 +112,7 @@ class Keeper:
 
 
 def main() -> int:
-    """The keeper process: lasts as long as its stdin."""
+    """The supervisor process: lasts as long as its stdin."""
     parser = argparse.ArgumentParser(description="Started by emotion-up, not by hand.")
     parser.add_argument("--server", action="store_true", help="run an embedded Valkey")
     with_server = parser.parse_args().server
@@ -139,7 +139,7 @@ def main() -> int:
 
 
 def _stay(_signum: int, _frame: FrameType | None) -> None:
-    """Signals sent to every process of a machine or a unit: only the pipe ends the keeper."""
+    """Signals sent to every process of a machine or a unit: only the pipe ends the supervisor."""
 
 
 def _keep(pipe: int, server: Any, groups: set[int], folders: list[Path]) -> str | None:

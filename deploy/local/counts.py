@@ -24,7 +24,7 @@ def parse_entry_id(text: str) -> EntryId:
     return int(milliseconds), int(number)
 
 
-class Ledger:
+class RunCounts:
     """Counts from its creation on, over all partitions. The monotonic time is passed in."""
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:

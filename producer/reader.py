@@ -14,20 +14,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from producer.pulse import Pulse
+from producer.heartbeat import Heartbeat
 from producer.video import CapturedFrame, SourceLost, Video
 
 CAPACITY = 4  # frames in hand: enough for a burst after network jitter, little as latency
 _POLL_S = 0.2  # how soon a stop is noticed while nothing comes
 
 
-class Relay:
+class ReaderThread:
     """Opens and reads one video in a daemon thread.
 
     open_video   called in that thread, which also closes what it returns
     on_overrun   called in that thread for each frame a live source had to give up
 
-    A relay whose read hangs is abandoned: `close` asks its thread to end as soon as the read
+    A reader whose read hangs is abandoned: `close` asks its thread to end as soon as the read
     returns and does not wait.
     """
 
@@ -56,7 +56,7 @@ class Relay:
             daemon=True,
         ).start()
 
-    def video(self, pulse: Pulse) -> Video | None:
+    def video(self, heartbeat: Heartbeat) -> Video | None:
         """The open video, for its properties; None when asked to stop before it was open.
 
         Raises what opening it raised.
@@ -65,20 +65,20 @@ class Relay:
             while self._video is None:
                 if self._error is not None:
                     raise self._error
-                if pulse.is_stopping:
+                if heartbeat.is_stopping:
                     return None
-                pulse.beat()
+                heartbeat.beat()
                 self._change.wait(_POLL_S)
             return self._video
 
-    def frames(self, pulse: Pulse) -> Iterator[CapturedFrame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[CapturedFrame]:
         """The frames to the end of the video, or until asked to stop.
 
         Raises what reading raised, and `SourceLost` after too long a silence.
         """
-        video = self.video(pulse)
-        while video is not None and not pulse.is_stopping:
-            frame = self._take(pulse, video.silence_limit_s)
+        video = self.video(heartbeat)
+        while video is not None and not heartbeat.is_stopping:
+            frame = self._take(heartbeat, video.silence_limit_s)
             if frame is None:
                 return
             yield frame
@@ -88,22 +88,22 @@ class Relay:
         with self._change:
             self._closing = True
             self._frames.clear()
-            # The error knows this relay by its traceback. Without the knot between them untied,
+            # The error knows this reader by its traceback. Without the knot between them untied,
             # decoders and their threads would pile up from reconnect to reconnect until Python's
             # cycle collector comes by.
             self._error = None
             self._change.notify_all()
 
-    def _take(self, pulse: Pulse, silence_limit_s: float) -> CapturedFrame | None:
+    def _take(self, heartbeat: Heartbeat, silence_limit_s: float) -> CapturedFrame | None:
         """The next frame; None at the end or when asked to stop."""
         since_s = self._clock()
         with self._change:
             while not self._frames:
                 if self._error is not None:
                     raise self._error
-                if self._finished or pulse.is_stopping:
+                if self._finished or heartbeat.is_stopping:
                     return None
-                pulse.beat()
+                heartbeat.beat()
                 if self._clock() - since_s > silence_limit_s:
                     raise SourceLost(f"{self._label}: no frame for {silence_limit_s:g} s")
                 self._change.wait(_POLL_S)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 _STEP_S = 1.0  # the longest wait between two beats
 
 
-class Pulse:
+class Heartbeat:
     """The stop event of the process and the last sign of life of one source's thread.
 
     Every wait of that thread goes through here, so a stop is noticed in the middle of it, and the

@@ -6,7 +6,7 @@ import redis
 
 from contract import keys as names
 from contract.keys import Keys
-from deploy.local.ledger import Ledger, parse_entry_id
+from deploy.local.counts import RunCounts, parse_entry_id
 
 KEYS = Keys("stage")
 
@@ -25,38 +25,42 @@ def settle(client: redis.Redis, entry: bytes) -> bytes:
 
 
 def test_an_unused_server_has_nothing_to_settle(redis_client: redis.Redis) -> None:
-    ledger = Ledger(redis_client, "stage")
-    assert ledger.newest_event == (0, 0)
-    assert ledger.refresh(0.0)
-    assert ledger.counts.published == 0
-    assert ledger.all_settled()
+    run_counts = RunCounts(redis_client, "stage")
+    assert run_counts.newest_event == (0, 0)
+    assert run_counts.refresh(0.0)
+    assert run_counts.counts.published == 0
+    assert run_counts.all_settled()
 
 
 def test_settled_means_every_frame_so_far_and_no_later_one(redis_client: redis.Redis) -> None:
     settle(redis_client, publish(redis_client))  # an earlier run
-    ledger = Ledger(redis_client, "stage")
+    run_counts = RunCounts(redis_client, "stage")
     ours = publish(redis_client)
-    assert not ledger.all_settled()
+    assert not run_counts.all_settled()
     theirs = publish(redis_client)  # another producer goes on
     event = settle(redis_client, ours)
-    assert ledger.all_settled()
-    assert ledger.newest_event == parse_entry_id(event.decode())
-    assert ledger.refresh(0.0)
-    assert (ledger.counts.published, ledger.counts.events, ledger.counts.backlog) == (2, 1, 1)
-    assert ledger.counts.unaccounted == 0
+    assert run_counts.all_settled()
+    assert run_counts.newest_event == parse_entry_id(event.decode())
+    assert run_counts.refresh(0.0)
+    assert (run_counts.counts.published, run_counts.counts.events, run_counts.counts.backlog) == (
+        2,
+        1,
+        1,
+    )
+    assert run_counts.counts.unaccounted == 0
     settle(redis_client, theirs)
 
 
 def test_a_server_that_is_away_for_a_moment_is_waited_for(
     redis_client: redis.Redis, monkeypatch: object
 ) -> None:
-    ledger = Ledger(redis_client, "stage")
+    run_counts = RunCounts(redis_client, "stage")
     publish(redis_client)
     away = redis.Redis(unix_socket_path="/nowhere", retry=None)
-    here, ledger._client = ledger._client, away
-    assert not ledger.refresh(0.0)
-    assert not ledger.all_settled()
-    ledger._client = here
-    assert ledger.refresh(1.0)
-    assert ledger.counts.published == 1
+    here, run_counts._client = run_counts._client, away
+    assert not run_counts.refresh(0.0)
+    assert not run_counts.all_settled()
+    run_counts._client = here
+    assert run_counts.refresh(1.0)
+    assert run_counts.counts.published == 1
     away.close()

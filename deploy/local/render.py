@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group
 from rich.text import Text
 
-from deploy.local.palette import hex_colour_of
+from contract.palette import hex_colour_of
 from deploy.local.people import Person
 from deploy.local.status import Status
 from deploy.local.tally import Percentiles, SourceTally, Tally
@@ -19,20 +19,25 @@ _DIM = "bright_black"
 _STATES = {"started": ("●", "green"), "ended": ("✓", "green"), "offline": ("○", "yellow")}
 
 
-class Picture:
-    """Draws the view. It remembers one thing: how many rows a source has needed, so that the view
-    doesn't jump whenever a face comes or goes."""
+class Renderer:
+    """Draws the live view. It remembers how many rows a source has needed, so that the view doesn't
+    jump whenever a face comes or goes."""
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
 
     def draw(self, tally: Tally, status: Status, now_s: float, *, width: int, height: int) -> Group:
-        """The whole view, at most `width` columns; one line a source if `height` is short."""
+        """The whole view, at most `width` columns; where `height` is short, one line for each
+        source that is not over."""
         width = min(width, MAX_WIDTH)
-        blocks = [self._source(source, now_s, width) for source in tally.sources.values()]
-        if sum(len(block) for block in blocks) + 4 > height:
-            blocks = [[_one_line(source, now_s)] for source in tally.sources.values()]
-        lines = [Text(""), *(line for block in blocks for line in block)]
+        sources = list(tally.sources.values())
+        lines = [line for source in sources for line in self._source(source, now_s, width)]
+        if len(lines) + 4 > height:
+            going = [source for source in sources if not source.is_over]
+            lines = [_one_line(source, now_s) for source in going]
+            if len(going) < len(sources):
+                lines.insert(0, Text(f"  ✓ {len(sources) - len(going)} are over", style=_DIM))
+        lines.insert(0, Text(""))
         lines.append(_footer(tally, status, now_s))
         for line in lines:  # a narrow terminal cuts a line; broken in two, it would shake the rest
             line.no_wrap, line.overflow = True, "ellipsis"

@@ -1,4 +1,4 @@
-"""One thread per source, and a main thread that hears of everything that ends them."""
+"""One thread per source, and a main thread that starts them and hears how each ended."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextvars
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -25,17 +26,22 @@ class StillRunning(EmotionStreamError):
     """A thread did not end after the request to stop."""
 
 
-def run_streams(
+def supervise(
     streams: Sequence[Stream],
     stop: threading.Event,
     health: Health,
     on_error: Callable[[EmotionStreamError], None],
+    *,
+    files_at_once: int | None,
 ) -> None:
     """Run all streams to their end; main thread only.
 
+    At most `files_at_once` files play at the same time (None = all of them), so that a folder of
+    any size needs no more threads, memory and open files than that; the others wait in order.
+
     An `EmotionStreamError` ends its own stream, and `on_error` hears of it at once. Any other
     exception is a bug: everything is stopped and it is raised. `health` is ready once every stream
-    that did not fail has had a frame, and alive as long as none of their threads hangs.
+    that runs has had a frame, and alive as long as none of their threads hangs.
     """
     ended: queue.SimpleQueue[tuple[Stream, BaseException | None]] = queue.SimpleQueue()
 
@@ -47,7 +53,9 @@ def run_streams(
             error = caught
         ended.put((stream, error))
 
-    for stream in streams:
+    def start(stream: Stream) -> None:
+        running.add(stream)
+        stream.heartbeat.beat()  # it may have waited for long
         # Daemons: a thread that hangs must not keep the process from ending. The context carries
         # what every log line of this process says.
         threading.Thread(
@@ -56,10 +64,22 @@ def run_streams(
             name=f"source {stream.source.id}",
             daemon=True,
         ).start()
-    running = set(streams)
+
+    waiting = deque(stream for stream in streams if stream.source.kind == "file")
+    slots = len(waiting) if files_at_once is None else files_at_once
+    running: set[Stream] = set()
+    for stream in streams:
+        if stream.source.kind != "file":
+            start(stream)
     bug: BaseException | None = None
     give_up_s: float | None = None
-    while running:
+    while True:
+        if stop.is_set():
+            waiting.clear()
+        while waiting and sum(stream.source.kind == "file" for stream in running) < slots:
+            start(waiting.popleft())
+        if not running:
+            break
         try:
             stream, error = ended.get(timeout=_LOOK_S)
         except queue.Empty:
@@ -71,9 +91,9 @@ def run_streams(
             elif error is not None:
                 bug = bug or error
                 stop.set()
-        if all(stream.pulse.silent_s < SILENCE_LIMIT_S for stream in running):
+        if all(stream.heartbeat.silent_s < SILENCE_LIMIT_S for stream in running):
             health.beat()
-        if all(stream.ready.is_set() for stream in running):
+        if running and all(stream.ready.is_set() for stream in running):
             health.ready()
         if stop.is_set():
             give_up_s = give_up_s or time.monotonic() + SHUTDOWN_GRACE_S

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from producer.pulse import Pulse
+from producer.heartbeat import Heartbeat
 
 _log = structlog.get_logger()
 
@@ -15,7 +15,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.05
 _REPORT_S = 30.0
 
 
-class RoomWaiter:
+class BackpressureWaiter:
     """Waits for one source, and says so: workers that are too slow, or missing, look like a hang.
 
     backlog   asks how many frames are in the stream, None = asked to stop meanwhile. Asking costs
@@ -26,7 +26,7 @@ class RoomWaiter:
     def __init__(
         self,
         source_id: str,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         *,
         backlog: Callable[[], int | None],
         max_backlog: int,
@@ -34,7 +34,7 @@ class RoomWaiter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source_id
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._backlog = backlog
         self._max_backlog = max_backlog
         self._observe = observe
@@ -49,7 +49,7 @@ class RoomWaiter:
         started_s = reported_s = self._clock()
         pause_s = _FIRST_PAUSE_S
         try:
-            while not self._pulse.wait(pause_s):
+            while not self._heartbeat.wait(pause_s):
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 backlog = self._backlog()
                 if backlog is None or backlog < self._max_backlog:

@@ -1,4 +1,4 @@
-"""One colour per emotion, the same on the terminal and in annotated videos."""
+"""One colour per emotion, the same in every table, view and video."""
 
 from __future__ import annotations
 
