@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ class ModelManifest:
                 name=wire.name(raw["name"]),
                 file=str(raw["file"]),
                 sha256=str(raw["sha256"]).lower(),
-                labels=tuple(wire.name(label) for label in raw["labels"]),
+                labels=check_labels(raw["labels"]),
                 input_shape=_shape(raw["input_shape"]),
                 output=wire.one_of("logits", "probabilities")(raw["output"]),
                 temperature=wire.number(1e-3, 1e3)(raw["temperature"]),
@@ -83,13 +83,28 @@ class ModelManifest:
             raise ArtifactError(f"{path}: the manifest has no {error.args[0]!r}") from error
         except (TypeError, ValueError) as error:
             raise ArtifactError(f"{path}: {error}") from error
-        if len(manifest.labels) < 2 or len(set(manifest.labels)) != len(manifest.labels):
-            raise ArtifactError(f"{path}: expected two or more different labels")
         if Path(manifest.file).name != manifest.file:
             raise ArtifactError(f"{path}: file: expected a plain file name, got {manifest.file!r}")
         if len(manifest.id) > wire.MAX_NAME_CHARS:
             raise ArtifactError(f"{path}: name: too long")
         return manifest
+
+
+def check_labels(labels: Iterable[Any]) -> tuple[str, ...]:
+    """`labels` if events can carry them: every face has a score for each, and an event with
+    `wire.MAX_FACES` faces must fit `wire.MAX_EVENT_BYTES`. Raises `ValueError`.
+    """
+    names = tuple(wire.name(label) for label in labels)
+    if not 2 <= len(names) <= wire.MAX_LABELS or len(set(names)) != len(names):
+        raise ValueError(
+            f"labels: expected 2-{wire.MAX_LABELS} different labels, got {len(names)}, "
+            f"{len(set(names))} of them different"
+        )
+    if longest := [name for name in names if len(name) > wire.MAX_LABEL_CHARS]:
+        raise ValueError(
+            f"labels: expected at most {wire.MAX_LABEL_CHARS} characters each, got {longest[0]!r}"
+        )
+    return names
 
 
 def find_artifact(path: Path) -> tuple[Path, ModelManifest]:

@@ -11,13 +11,6 @@ from contract.errors import DecodeError
 
 SourceState = Literal["started", "ended", "offline"]
 
-_side = wire.integer(1, wire.MAX_IMAGE_SIDE_PX)
-_time_ns = wire.integer(0)
-_count = wire.optional(wire.integer(0))
-_pts_ns = wire.optional(wire.integer(-wire.INT64_MAX))
-_probability = wire.number(0.0, 1.0)
-_affect = wire.number(-1.0, 1.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -116,9 +109,9 @@ class EmotionEvent:
 
     def encode(self) -> bytes:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
-        if len(self.faces) > wire.MAX_FACES:
-            wire.require(wire.integer(0, wire.MAX_FACES), "number of faces", len(self.faces))
-        return wire.pack(self.to_dict(), limit=wire.MAX_EVENT_BYTES)
+        fields = self.to_dict()
+        wire.require_all(fields, _EVENT)
+        return wire.pack(fields, limit=wire.MAX_EVENT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +143,9 @@ class SourceRecord:
 
     def encode(self) -> bytes:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
-        wire.require(wire.name, "source", self.source)
-        wire.require(wire.name, "session", self.session)
-        return wire.pack(self.to_dict(), limit=wire.MAX_EVENT_BYTES)
+        fields = self.to_dict()
+        wire.require_all(fields, _SOURCE)
+        return wire.pack(fields, limit=wire.MAX_EVENT_BYTES)
 
 
 Record = EmotionEvent | SourceRecord
@@ -160,32 +153,16 @@ Record = EmotionEvent | SourceRecord
 
 def decode_record(entry: wire.Entry) -> Record:
     """The event or source record in an entry of the events stream. Raises `DecodeError`."""
-    return record_from_dict(wire.unpack(entry, limit=wire.MAX_EVENT_BYTES))
+    return record_from_dict(
+        wire.unpack(entry, limit=wire.MAX_EVENT_BYTES, containers=wire.MAX_EVENT_CONTAINERS)
+    )
 
 
 def record_from_dict(message: Mapping[str, Any]) -> Record:
     """The record a `to_dict` (or a line of JSON) came from. Raises `DecodeError`."""
     if wire.get(message, "kind", wire.one_of("frame", "source")) == "source":
-        state: Any = wire.get(message, "state", wire.one_of(*get_args(SourceState)))
-        return SourceRecord(
-            source=wire.get(message, "source", wire.name),
-            session=wire.get(message, "session", wire.name),
-            state=state,
-            at_ns=wire.get(message, "at_ns", _time_ns),
-            frames=wire.get(message, "frames", _count),
-        )
-    return EmotionEvent(
-        source=wire.get(message, "source", wire.name),
-        session=wire.get(message, "session", wire.name),
-        seq=wire.get(message, "seq", wire.integer(0)),
-        captured_at_ns=wire.get(message, "captured_at_ns", _time_ns),
-        pts_ns=wire.get(message, "pts_ns", _pts_ns),
-        published_at_ns=wire.get(message, "published_at_ns", _time_ns),
-        width=wire.get(message, "width", _side),
-        height=wire.get(message, "height", _side),
-        model=wire.get(message, "model", wire.name),
-        faces=wire.get(message, "faces", _faces),
-    )
+        return SourceRecord(**wire.get_all(message, _SOURCE))
+    return EmotionEvent(**wire.get_all(message, _EVENT))
 
 
 def _faces(value: Any) -> tuple[FaceEmotion, ...]:
@@ -197,26 +174,55 @@ def _faces(value: Any) -> tuple[FaceEmotion, ...]:
 def _face(value: Any) -> FaceEmotion:
     if not isinstance(value, dict):
         raise DecodeError("malformed", f"faces: expected maps, got {type(value).__name__}")
-    return FaceEmotion(
-        box=wire.get(value, "box", _box),
-        detection=wire.get(value, "detection", _probability),
-        label=wire.get(value, "label", wire.name),
-        scores=wire.get(value, "scores", _scores),
-        valence=wire.get(value, "valence", _affect),
-        arousal=wire.get(value, "arousal", _affect),
-    )
+    return FaceEmotion(**wire.get_all(value, _FACE))
 
 
 def _box(value: Any) -> Box:
     if not isinstance(value, list) or len(value) != 4:
         raise ValueError("expected [left, top, right, bottom]")
-    left, top, right, bottom = (wire.integer(0, wire.MAX_IMAGE_SIDE_PX)(side) for side in value)
+    left, top, right, bottom = (_edge(side) for side in value)
     if not (left < right and top < bottom):
         raise ValueError("expected left < right and top < bottom")
     return Box(left, top, right, bottom)
 
 
 def _scores(value: Any) -> dict[str, float]:
-    if not isinstance(value, dict) or not value:
-        raise ValueError("expected a map of label to probability")
+    if not isinstance(value, dict) or not 0 < len(value) <= wire.MAX_LABELS:
+        raise ValueError(f"expected a map of 1-{wire.MAX_LABELS} labels to probabilities")
     return {wire.name(label): _probability(score) for label, score in value.items()}
+
+
+_edge = wire.integer(0, wire.MAX_IMAGE_SIDE_PX)
+_side = wire.integer(1, wire.MAX_IMAGE_SIDE_PX)
+_time_ns = wire.integer(0)
+_probability = wire.number(0.0, 1.0)
+_affect = wire.number(-1.0, 1.0)
+
+# What each field must be: encode and decode refuse the same.
+_FACE: wire.Checks = {
+    "box": _box,
+    "detection": _probability,
+    "label": wire.name,
+    "scores": _scores,
+    "valence": _affect,
+    "arousal": _affect,
+}
+_EVENT: wire.Checks = {
+    "source": wire.name,
+    "session": wire.name,
+    "seq": wire.integer(0),
+    "captured_at_ns": _time_ns,
+    "pts_ns": wire.optional(wire.integer(-wire.INT64_MAX)),
+    "published_at_ns": _time_ns,
+    "width": _side,
+    "height": _side,
+    "model": wire.name,
+    "faces": _faces,
+}
+_SOURCE: wire.Checks = {
+    "source": wire.name,
+    "session": wire.name,
+    "state": wire.one_of(*get_args(SourceState)),
+    "at_ns": _time_ns,
+    "frames": wire.optional(wire.integer(0)),
+}

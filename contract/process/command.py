@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from contract.connect import without_secrets
 from contract.errors import EmotionStreamError
 from contract.process.logs import configure_logs
 from contract.process.settings import ProcessSettings, read_settings
@@ -29,7 +30,7 @@ def run_command(
         configure_logs(program.removeprefix("emotion-"), settings.log_level, settings.log_format)
         return work(settings)
     except EmotionStreamError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {without_secrets(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:  # before the role listens to signals itself: nothing is in hand yet
         return 130

@@ -10,18 +10,23 @@ import argparse
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_origin
 
 from pydantic import Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     CliApp,
     CliSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
 )
 
 from contract import wire
+from contract.connect import without_secrets
 from contract.errors import UsageError
 from contract.keys import DEFAULT_PREFIX
 
@@ -41,6 +46,17 @@ class ProcessSettings(BaseSettings):
         frozen=True,
         extra="ignore",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Environment(settings_cls)
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line that is printed"
@@ -91,7 +107,7 @@ def read_settings(cls: type[S], program: str, argv: Sequence[str] | None = None)
     """The role's settings from `argv` (default: the process's) and the environment.
 
     `--help` prints and ends the process; anything that cannot be used raises `UsageError` with one
-    line per fault, naming the flag.
+    line per fault, naming the flag or the variable.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     source = CliSettingsSource[S](
@@ -103,14 +119,35 @@ def read_settings(cls: type[S], program: str, argv: Sequence[str] | None = None)
     try:
         return CliApp.run(cls, cli_args=arguments, cli_settings_source=source)
     except ValidationError as error:
-        faults = []
-        for fault in error.errors(include_url=False, include_context=False):
-            flag = "--" + ".".join(str(part) for part in fault["loc"]).replace("_", "-")
-            message = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"{flag}: {message}, got {fault.get('input')!r}")
-        raise UsageError("\n".join(faults)) from error
-    except SettingsError as error:
-        raise UsageError(str(error)) from error
+        faults = error.errors(include_url=False, include_context=False)
+        raise UsageError("\n".join(_fault(fault) for fault in faults)) from error
+    except SettingsError as error:  # pydantic's own text names neither flag nor variable
+        raise UsageError(str(error.__cause__ or error)) from error
+
+
+def _fault(fault: ErrorDetails) -> str:
+    """One line about one fault; no password is in it."""
+    message = without_secrets(fault["msg"].removeprefix("Value error, "))
+    if not fault["loc"]:  # of several flags together: its input is all of them
+        return message
+    flag = "--" + ".".join(str(part) for part in fault["loc"]).replace("_", "-")
+    if fault["loc"][0] == "redis":
+        return f"{flag}: {message}"
+    return f"{flag}: {message}, got {without_secrets(repr(fault.get('input')))}"
+
+
+class _Environment(EnvSettingsSource):
+    """Lists in the environment are comma-separated text; one that begins with [ is JSON."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        plain = get_origin(field.annotation) is list and not value.lstrip().startswith("[")
+        if plain:
+            return [item.strip() for item in value.split(",") if item.strip()]
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError as error:
+            variable = ENV_PREFIX + (field.alias or field_name).upper()
+            raise ValueError(f"{variable}: expected JSON or comma-separated text") from error
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract import wire
+from contract.artifact import check_labels
 from contract.errors import DecodeError, EncodeError
 from contract.event import (
     Box,
@@ -24,6 +27,7 @@ from contract.event import (
     record_from_dict,
 )
 from contract.frame import FrameMessage
+from contract.jpeg import jpeg_size
 from tests.unit import strategies as make
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -135,6 +139,31 @@ def test_an_entry_without_the_field_is_named() -> None:
     assert caught.value.reason == "missing"
 
 
+def with_containers(fields: dict[str, Any], rows: int) -> bytes:
+    """`fields` and an unknown key that holds rows x 200 x 200 empty maps, a byte each."""
+
+    def of_200(item: bytes) -> bytes:
+        return b"\xdc\x00\xc8" + item * 200
+
+    most = b"\xdc" + rows.to_bytes(2, "big") + of_200(of_200(b"\x80")) * rows
+    data: bytes = msgpack.packb({**fields, "later": None})
+    return data[:-1] + most
+
+
+def two_sizes(before_the_small_one: bytes) -> bytes:
+    """A frame message whose JPEG claims 8x8 after a real JPEG patched to 12,000 x 12,000, which is
+    hidden in a segment that `before_the_small_one` begins.
+    """
+    large = bytearray(make.jpeg(16, 16))
+    at = large.index(b"\xff\xc0") + 5
+    large[at : at + 4] = (12_000).to_bytes(2, "big") * 2
+    hidden = bytes(large[2:])
+    small = make.jpeg(8, 8)
+    image = small[:2] + before_the_small_one + (len(hidden) + 2).to_bytes(2, "big") + hidden
+    data: bytes = msgpack.packb(frame_fields(image=image + small[2:], width=8, height=8))
+    return data
+
+
 def huge_jpeg_header() -> bytes:
     """A JPEG header that claims 65,535 x 65,535 pixels: 12.9 GB once decoded."""
     return b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03" + bytes(20) + b"\xff\xd9"
@@ -156,6 +185,12 @@ def huge_jpeg_header() -> bytes:
             msgpack.packb(frame_fields(image=huge_jpeg_header(), width=65_535, height=65_535)),
             id="the same, with a message that agrees",
         ),
+        pytest.param(with_containers(frame_fields(), 200), id="eight million empty maps"),
+        pytest.param(two_sizes(b"\xff\x00"), id="a second frame header, after stuffing"),
+        *(
+            pytest.param(two_sizes(bytes([0xFF, marker])), id=f"the same, after ff {marker:02x}")
+            for marker in (0x01, 0x02, 0xBF, 0xD0, 0xD8, 0xDC, 0xDE, 0xF0, 0xFD)
+        ),
     ],
 )
 def test_what_would_cost_memory_is_refused_before_it_does(data: bytes) -> None:
@@ -169,8 +204,42 @@ def test_what_would_cost_memory_is_refused_before_it_does(data: bytes) -> None:
     assert peak < len(data) + 200_000 if len(data) < wire.MAX_FRAME_BYTES else peak < 200_000
 
 
+def test_an_event_of_a_million_empty_maps_costs_no_memory() -> None:
+    data = with_containers(GOLDEN_EVENT.to_dict(), 25)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match="more than 2,000 maps and lists"):
+            decode_record({wire.FIELD: data})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_a_jpeg_may_hold_metadata_of_every_kind() -> None:
+    image = make.jpeg(32, 24)
+    for marker in (0xE0, 0xE1, 0xEF, 0xFE, 0xDB, 0xC4, 0xCC, 0xDD):
+        image = image[:2] + bytes([0xFF, 0xFF, marker, 0, 4, 1, 2]) + image[2:]
+    assert jpeg_size(image) == (32, 24)
+
+
 def test_unknown_keys_are_ignored() -> None:
-    assert FrameMessage.decode(entry(frame_fields(later="more"))) == FRAME
+    later = {"later": [{"more": [1, 2]}, {}]}
+    assert FrameMessage.decode(entry(frame_fields(**later))) == FRAME
+
+
+def test_the_fullest_event_fits() -> None:
+    labels = [f"{index:02d}" + "\U0001f600" * (wire.MAX_LABEL_CHARS - 2) for index in range(32)]
+    assert check_labels(labels) == tuple(labels)
+    longest = "\U0001f600" * wire.MAX_NAME_CHARS
+    side = wire.MAX_IMAGE_SIDE_PX
+    box = Box(side - 2, side - 2, side, side)
+    face = FaceEmotion(box, 1 / 3, labels[0], dict.fromkeys(labels, 1 / 32), 1 / 3, 1 / 3)
+    most = wire.INT64_MAX
+    event = EmotionEvent(
+        longest, longest, most, most, most, most, side, side, longest, (face,) * wire.MAX_FACES
+    )
+    assert decode_record({wire.FIELD: event.encode()}) == event
 
 
 def test_a_sender_refuses_what_a_reader_would() -> None:
@@ -178,9 +247,63 @@ def test_a_sender_refuses_what_a_reader_would() -> None:
         FrameMessage("a b", "s", 0, 0, None, 8, 8, make.jpeg(8, 8)).encode()
     with pytest.raises(EncodeError, match="image: expected at most"):
         FrameMessage("a", "s", 0, 0, None, 8, 8, bytes(9_000_000)).encode()
-    with pytest.raises(EncodeError, match="number of faces"):
-        face = FaceEmotion(Box(0, 0, 1, 1), 1.0, "a", {"a": 1.0}, 0.0, 0.0)
-        EmotionEvent("a", "s", 0, 0, None, 0, 8, 8, "m", (face,) * 201).encode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"seq": -1}, "seq: expected an integer from 0"),
+        ({"seq": True}, "seq: expected an integer from 0"),
+        ({"captured_at_ns": 2**63}, "captured_at_ns: expected an integer"),
+        ({"captured_at_ns": 1.5}, "captured_at_ns: expected an integer"),
+        ({"pts_ns": -(2**63)}, "pts_ns: expected an integer"),
+        ({"width": 16_385}, "width: expected an integer from 1 to 16384"),
+        ({"width": 8_000, "height": 8_000}, "expected at most 40,000,000 pixels, got 8000x8000"),
+        ({"encoding": "png"}, "encoding: expected one of jpeg"),
+        ({"max_age_ns": -1}, "max_age_ns: expected an integer from 0"),
+        ({"trace": bytes(513)}, "trace: expected at most 512 bytes"),
+    ],
+)
+def test_a_frame_is_not_sent_with(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(EncodeError, match=text):
+        replace(FRAME, **changes).encode()
+
+
+FACE = FaceEmotion(Box(0, 0, 1, 1), 1.0, "a", {"a": 1.0}, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"faces": (FACE,) * 201}, "faces: expected a list of at most 200 faces"),
+        ({"source": "a/b"}, "source: expected 1-128 printable"),
+        ({"model": "m" * 129}, "model: expected 1-128 printable"),
+        ({"published_at_ns": -1}, "published_at_ns: expected an integer"),
+        ({"height": 0}, "height: expected an integer from 1"),
+        ({"faces": (replace(FACE, box=Box(3, 0, 3, 1)),)}, "box: expected left < right"),
+        ({"faces": (replace(FACE, box=Box(-1, 0, 3, 1)),)}, "box: expected an integer from 0"),
+        ({"faces": (replace(FACE, detection=1.1),)}, "detection: expected a number from 0 to 1"),
+        ({"faces": (replace(FACE, label="so so"),)}, "label: expected 1-128 printable"),
+        ({"faces": (replace(FACE, scores={}),)}, "scores: expected a map of 1-32 labels"),
+        (
+            {"faces": (replace(FACE, scores={f"l{i}": 0.0 for i in range(33)}),)},
+            "scores: expected a map of 1-32 labels",
+        ),
+        ({"faces": (replace(FACE, scores={"a": math.nan}),)}, "scores: expected a number"),
+        ({"faces": (replace(FACE, valence=-2.0),)}, "valence: expected a number from -1 to 1"),
+    ],
+)
+def test_an_event_is_not_sent_with(changes: dict[str, Any], text: str) -> None:
+    event = EmotionEvent("a", "s", 0, 0, None, 0, 8, 8, "m", (FACE,))
+    with pytest.raises(EncodeError, match=text):
+        replace(event, **changes).encode()
+
+
+def test_a_source_record_is_not_sent_with_another_state() -> None:
+    with pytest.raises(EncodeError, match="state: expected one of started, ended, offline"):
+        SourceRecord("a", "s", "asleep", 0).encode()  # type: ignore[arg-type]
+    with pytest.raises(EncodeError, match="frames: expected an integer from 0"):
+        SourceRecord("a", "s", "ended", 0, -1).encode()
 
 
 GOLDEN_EVENT = EmotionEvent(
