@@ -67,7 +67,7 @@ class Keys:
         return self._key("reporter")
 
 
-# Fields of `Keys.stats`. At any moment, in one MULTI:
+# Fields of `Keys.stats`. At any moment (`contract.snapshot` reads one):
 # published = events + dead + sum(dropped:*) + XLEN frames
 PUBLISHED = "published"
 EVENTS = "events"

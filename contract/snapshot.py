@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from contract import keys as names
@@ -35,7 +37,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Counts of one partition, read in one MULTI.
+    """Counts of one partition, all of the same moment.
 
     ``published == events + dead + sum(dropped.values()) + backlog`` holds at every moment.
     `dead_letters` is how many dead letters are still kept, `dead` how many there ever were.
@@ -66,26 +68,20 @@ class Snapshot:
 
 
 def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
-    """Read the counts of one partition in one transaction. An unused partition reads as zeros."""
-    with client.pipeline(transaction=True) as pipe:
-        pipe.hgetall(keys.stats)
-        pipe.hgetall(keys.fence)
-        pipe.xlen(keys.frames)
-        pipe.xlen(keys.dead)
-        pipe.xlen(keys.events)
-        pipe.xinfo_groups(keys.frames)
-        pipe.xinfo_consumers(keys.frames, names.WORKERS_GROUP)
-        # No stream or no group yet is an answer here, not a failure.
-        stats, fence, backlog, dead_letters, events, groups, consumers = pipe.execute(
-            raise_on_error=False
-        )
-    for reply in (stats, fence, backlog, dead_letters, events):
-        if isinstance(reply, Exception):
-            raise reply
-    counts = {field.decode(): int(value) for field, value in stats.items()}
-    group = next(
-        (g for g in _rows(groups) if g["name"] == names.WORKERS_GROUP.encode()), {"pending": 0}
+    """Read the counts of one partition at one moment. An unused partition reads as zeros."""
+    script = (files("contract") / "snapshot.lua").read_text("utf-8")
+    reply: Any = client.eval(
+        script,
+        5,
+        keys.stats,
+        keys.fence,
+        keys.frames,
+        keys.dead,
+        keys.events,
+        names.WORKERS_GROUP,
     )
+    stats, fence, backlog, dead_letters, events, pending, workers = reply
+    counts = {field.decode(): int(value) for field, value in _pairs(stats)}
     return Snapshot(
         published=counts.get(names.PUBLISHED, 0),
         events=counts.get(names.EVENTS, 0),
@@ -98,19 +94,20 @@ def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
         refused=counts.get(names.REFUSED, 0),
         redelivered=counts.get(names.REDELIVERED, 0),
         backlog=backlog,
-        pending=group["pending"],
+        pending=pending,
         dead_letters=dead_letters,
         event_entries=events,
-        sources=tuple(sorted((_source(*item) for item in fence.items()), key=lambda s: s.source)),
+        sources=tuple(sorted((_source(*item) for item in _pairs(fence)), key=lambda s: s.source)),
         workers=tuple(
-            WorkerStatus(row["name"].decode(), row["pending"], row["idle"] / 1000)
-            for row in sorted(_rows(consumers), key=lambda row: row["name"])
+            WorkerStatus(name.decode(), held, idle_ms / 1000)
+            for name, held, idle_ms in sorted(workers)
         ),
     )
 
 
-def _rows(reply: Any) -> list[dict[str, Any]]:
-    return [] if isinstance(reply, Exception) else reply
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """A hash as Lua returns it: field, value, field, value."""
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 def _source(name: bytes, value: bytes) -> SourceStatus:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -44,10 +47,48 @@ def valkey() -> Iterator[ValkeyServer]:
             server.stop()
 
 
+@pytest.fixture(scope="session")
+def oldest_redis_url() -> Iterator[str]:
+    """URL of a real Redis, in CI Debian's 7.0: the oldest this system promises to work on."""
+    program = optional_tool("redis-server", shutil.which("redis-server"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"redis://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="emotion-test-") as folder:
+        process = subprocess.Popen(
+            [program, "--port", str(port), "--save", "", "--dir", folder],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            with connect(url, retries=20) as client:
+                client.ping()
+            yield url
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Modules marked `both_servers` run on the embedded Valkey and on the oldest Redis."""
+    marked = metafunc.definition.get_closest_marker("both_servers")
+    if marked and "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", ["valkey", "oldest_redis"])
+
+
 @pytest.fixture
-def redis_url(valkey: ValkeyServer) -> Iterator[str]:
+def server() -> str:
+    """Which server `redis_url` is."""
+    return "valkey"
+
+
+@pytest.fixture
+def redis_url(server: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """URL of an empty server."""
-    url = f"redis://127.0.0.1:{valkey.port}"
+    if server == "valkey":
+        url = f"redis://127.0.0.1:{request.getfixturevalue('valkey').port}"
+    else:
+        url = request.getfixturevalue("oldest_redis_url")
     client = connect(url)
     try:
         client.flushall()

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, CliPositionalArg, CliSubCommand
 
 from contract import wire
+from contract.artifact import check_labels
 from contract.process.settings import ProcessSettings
 
 
@@ -82,7 +83,7 @@ class ExportSettings(ProcessSettings):
         repeated = sorted({label for label in value if value.count(label) > 1})
         if repeated:
             raise ValueError(f"expected different labels, {', '.join(repeated)} repeats")
-        return [wire.name(label) for label in value]
+        return list(check_labels(value))
 
     @field_validator("name")
     @classmethod

@@ -21,6 +21,8 @@ from contract.errors import BrokerError, BrokerUnavailable, EventsMissed, UsageE
 from contract.event import EmotionEvent, SourceRecord
 from contract.keys import Keys
 
+pytestmark = pytest.mark.both_servers
+
 KEY = Keys("emotion").events
 IDLE_S = 0.02
 WaitUntil = Callable[..., None]

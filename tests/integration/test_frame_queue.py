@@ -16,6 +16,8 @@ from contract.keys import Keys
 from contract.snapshot import read_snapshot
 from worker.frames import Delivery, RedisFrameQueue, Settlement
 
+pytestmark = pytest.mark.both_servers
+
 KEYS = Keys()
 Make = Callable[..., RedisFrameQueue]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +29,8 @@ from producer.encode import Jpeg, encode_jpeg
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.publish import Mode, Published, Publisher
-from tests.conftest import optional_tool
+
+pytestmark = pytest.mark.both_servers
 
 KEYS = Keys("test")
 JPEG = encode_jpeg(np.zeros((8, 8, 3), np.uint8), max_width=64, quality=50)
@@ -430,60 +429,33 @@ def test_a_live_frame_is_refused_when_nothing_unread_may_be_dropped(
     assert snapshot(redis_client).dropped == {"unread": 1}
 
 
-@pytest.mark.parametrize("server", ["valkey", "redis-server"])
-def test_entries_that_are_no_frames_are_left_alone(
-    server: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    with _server(server, request, tmp_path) as url:
-        camera = Rig(url, mode="live", max_backlog=1)
-        try:
-            camera.publisher.open_session(None)
-            odd = [
-                b"", b"\xc1", b"\x85", b"text", b"\xc0", b"\x91" * 100_000, b"\xdf\xff\xff\xff\xff",
-                b"\x81\xaamax_age_ns\xcf",
-                b"\xde\x00\x01\xaamax_age_ns\x05", b"\x81\xc0\x01",
-                b"\x81\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00\x01",
-                msgpack.packb({"max_age_ns": None}), msgpack.packb(["max_age_ns"]),
-            ]  # fmt: skip
-            for payload in odd:
-                camera.client.xadd(KEYS.frames, {b"m": payload})
-            camera.client.xadd(KEYS.frames, {b"x": msgpack.packb({"max_age_ns": 5})})
-            count = len(odd) + 1
-            camera.client.hincrby(KEYS.stats, names.PUBLISHED, count)
-            refused = camera.publish()
-            assert refused is not None
-            assert not refused.accepted
-            assert snapshot(camera.client).backlog == count
-            droppable = FrameMessage("old", "s", 0, 1, None, 8, 8, JPEG.data, max_age_ns=0)
-            camera.client.xadd(KEYS.frames, {b"m": droppable.encode()})
-            camera.client.hincrby(KEYS.stats, names.PUBLISHED, 1)
-            accepted = camera.publish()
-            assert accepted is not None
-            assert accepted.accepted
-            after = snapshot(camera.client)
-            assert (after.backlog, after.dropped) == (count + 1, {"unread": 1})
-        finally:
-            camera.client.close()
-
-
-@contextmanager
-def _server(name: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """URL of the embedded Valkey, or of the system's own Redis."""
-    if name == "valkey":
-        yield request.getfixturevalue("redis_url")
-        return
-    program = optional_tool("redis-server", shutil.which("redis-server"))
-    socket = folder / "redis.sock"
-    process = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        request.getfixturevalue("wait_until")(socket.exists)
-        yield f"unix://{socket}"
-    finally:
-        process.terminate()
-        process.wait(10)
+def test_entries_that_are_no_frames_are_left_alone(rig: Callable[..., Rig]) -> None:
+    camera = rig(mode="live", max_backlog=1)
+    camera.publisher.open_session(None)
+    odd = [
+        b"", b"\xc1", b"\x85", b"text", b"\xc0", b"\x91" * 100_000, b"\xdf\xff\xff\xff\xff",
+        b"\x81\xaamax_age_ns\xcf",
+        b"\xde\x00\x01\xaamax_age_ns\x05", b"\x81\xc0\x01",
+        b"\x81\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00\x01",
+        msgpack.packb({"max_age_ns": None}), msgpack.packb(["max_age_ns"]),
+    ]  # fmt: skip
+    for payload in odd:
+        camera.client.xadd(KEYS.frames, {b"m": payload})
+    camera.client.xadd(KEYS.frames, {b"x": msgpack.packb({"max_age_ns": 5})})
+    count = len(odd) + 1
+    camera.client.hincrby(KEYS.stats, names.PUBLISHED, count)
+    refused = camera.publish()
+    assert refused is not None
+    assert not refused.accepted
+    assert snapshot(camera.client).backlog == count
+    droppable = FrameMessage("old", "s", 0, 1, None, 8, 8, JPEG.data, max_age_ns=0)
+    camera.client.xadd(KEYS.frames, {b"m": droppable.encode()})
+    camera.client.hincrby(KEYS.stats, names.PUBLISHED, 1)
+    accepted = camera.publish()
+    assert accepted is not None
+    assert accepted.accepted
+    after = snapshot(camera.client)
+    assert (after.backlog, after.dropped) == (count + 1, {"unread": 1})
 
 
 @settings(

@@ -28,6 +28,8 @@ from worker.loop import LoopLimits, WorkerLoop
 from worker.metrics import WorkerMetrics
 from worker.outcome import Outcome, Rejected, Seen
 
+pytestmark = pytest.mark.both_servers
+
 KEYS = Keys()
 
 
