@@ -12,8 +12,8 @@ UP     ?=
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/up.stamp ## emotions of the people in a clip; SOURCE=my.mp4 or SOURCE=0 (camera)
-	@$(BIN)/emotion-up $(SOURCE) $(UP)
+demo: $(VENV)/up.stamp ## emotions of the people in a clip; SOURCE=my.mp4 or SOURCE=0 (camera), UP="more flags"
+	@$(BIN)/emotion-up '$(SOURCE)' $(UP)
 
 test: check ## every test, after `make check`
 	@$(BIN)/python -m pytest $(TESTS)

@@ -1,8 +1,17 @@
-"""`python -m producer`, the same as `emotion-producer`."""
+"""`python -m producer` is `emotion-producer`."""
 
 import sys
 
-from producer.cli import main
+from contract.process.command import explained_if_missing
+
+
+def main() -> int:
+    """Run the command; returns its exit code."""
+    with explained_if_missing("emotion-producer", "producer"):
+        from producer.cli import main as run
+
+        return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

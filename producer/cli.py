@@ -14,13 +14,14 @@ from contract.errors import EmotionStreamError, SourceError
 from contract.keys import Keys, partition_of
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
+from contract.process.settings import usable_cores
 from contract.process.stop import stop_on_signals
 from producer.backoff import Backoff
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.publish import Publisher
 from producer.record import Recorder
-from producer.settings import ProducerSettings, usable_cores
+from producer.settings import ProducerSettings
 from producer.source import Source, find_sources
 from producer.stream import Stream, StreamOptions
 from producer.supervisor import supervise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -128,10 +127,3 @@ class ProducerSettings(ServiceSettings):
         if mode == "lossless":
             return None
         return round((self.max_age or DEFAULT_MAX_AGE_S) * 1e9)
-
-
-def usable_cores() -> int:
-    """The cores this process may use; fewer than the machine's under taskset or in a container."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

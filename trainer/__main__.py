@@ -2,7 +2,16 @@
 
 import sys
 
-from trainer.cli import main
+from contract.process.command import explained_if_missing
+
+
+def main() -> int:
+    """Run the command; returns its exit code."""
+    with explained_if_missing("emotion-trainer", "train"):
+        from trainer.cli import main as run
+
+        return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from contract import wire
-from contract.artifact import ModelManifest, file_sha256, find_artifact
+from contract.artifact import ModelManifest, check_labels, file_sha256, find_artifact
 from contract.errors import ArtifactError, EmotionStreamError, UsageError
 from trainer.network import Network
 
@@ -96,6 +96,10 @@ def _check_labels(network: Network, about: Export) -> None:
             f"--labels: expected {network.classes}, one for each output of {network.path.name}, "
             f"got {given}"
         )
+    try:
+        check_labels(about.labels)
+    except ValueError as error:
+        raise UsageError(f"--labels: {error}") from error
 
 
 def _check_outputs(network: Network, about: Export) -> None:

@@ -11,7 +11,6 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, CliPositionalArg, CliSubCommand
 
 from contract import wire
-from contract.artifact import check_labels
 from contract.process.settings import ProcessSettings
 
 
@@ -83,7 +82,7 @@ class ExportSettings(ProcessSettings):
         repeated = sorted({label for label in value if value.count(label) > 1})
         if repeated:
             raise ValueError(f"expected different labels, {', '.join(repeated)} repeats")
-        return list(check_labels(value))
+        return [wire.name(label) for label in value]
 
     @field_validator("name")
     @classmethod

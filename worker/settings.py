@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field
 
-from contract.process.settings import ServiceSettings
+from contract.process.settings import ServiceSettings, usable_cores
 
 
 class WorkerSettings(ServiceSettings):
@@ -44,8 +43,8 @@ class WorkerSettings(ServiceSettings):
         60.0, gt=0, description="seconds to wait for a lost Redis before giving up"
     )
     decode_threads: int = Field(
-        default_factory=lambda: min(16, os.cpu_count() or 1),
+        default_factory=lambda: min(16, usable_cores()),
         ge=1,
         le=64,
-        description="threads that decode JPEGs; one per core by default",
+        description="threads that decode JPEGs; one per core by default, at most 16",
     )

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from contract.connect import without_secrets
-from contract.errors import EmotionStreamError
+from contract.errors import EmotionStreamError, UsageError
 from contract.process.logs import configure_logs
 from contract.process.settings import ProcessSettings, read_settings
 
 S = TypeVar("S", bound=ProcessSettings)
+_OURS = frozenset({"contract", "producer", "worker", "consumer", "trainer", "deploy"})
+
+
+@contextmanager
+def explained_if_missing(program: str, extra: str) -> Iterator[None]:
+    """Turn an import that fails because the role's extra is not installed into one line.
+
+    Every role comes in one distribution, its libraries do not: a consumer needs no TensorFlow.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in _OURS:
+            raise
+        print(
+            f"{program}: needs {missing}, which is not installed: "
+            f"pip install 'emotion-stream[{extra}]'",
+            file=sys.stderr,
+        )
+        raise SystemExit(UsageError.exit_code) from None
 
 
 def run_command(

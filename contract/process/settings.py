@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, TypeVar, get_origin
@@ -150,6 +152,13 @@ class _Environment(EnvSettingsSource):
             raise ValueError(f"{variable}: expected JSON or comma-separated text") from error
 
 
+def usable_cores() -> int:
+    """The cores this process may use; fewer than the machine's under taskset or in a container."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Help in plain words: a docstring's own line breaks, no type names, no empty defaults."""
 
@@ -171,7 +180,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         help_text = action.help or ""
         for empty in (" (default: None)", " (default: [])", " (default: null)"):
             help_text = help_text.replace(empty, "")
-        return help_text
+        return re.sub(r" \(default factory: .*\)", "", help_text)  # the text itself says what
 
     def _metavar_formatter(
         self, action: argparse.Action, default_metavar: str

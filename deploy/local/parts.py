@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from contract.process.settings import usable_cores
 from deploy.local.child import Child, PartFailed, wait_for_all
 from deploy.local.settings import EMBEDDED, UpSettings
 from deploy.local.supervisor import Supervisor
-from producer.settings import usable_cores
 
 # Together with the server below the three seconds that Ctrl-C may take.
 PRODUCER_GRACE_S = 0.8

@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
 import signal
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from pydantic import Field, field_validator, model_validator
 from contract.connect import connect, redacted, without_secrets
 from contract.errors import BrokerUnavailable, UsageError
 from contract.process import logs
-from contract.process.command import run_command
+from contract.process.command import explained_if_missing, run_command
 from contract.process.logs import configure_logs, native_output_to_debug
 from contract.process.settings import RoleSettings, read_settings
 
@@ -308,3 +310,30 @@ def test_a_child_that_lives_on_does_not_hold_up_the_process(
         child.stdin.close()
     assert capfd.readouterr().err == "on it goes\n"
     wait_until(lambda: all(thread.name != "pump" for thread in threading.enumerate()))
+
+
+def test_a_role_without_its_extra_says_which(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, explained_if_missing("emotion-producer", "producer"):
+        raise ModuleNotFoundError("No module named 'av'", name="av.container")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "emotion-producer: needs av, which is not installed: "
+        "pip install 'emotion-stream[producer]'\n"
+    )
+    with pytest.raises(ModuleNotFoundError), explained_if_missing("emotion-producer", "producer"):
+        raise ModuleNotFoundError("No module named 'contract.gone'", name="contract.gone")
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("contract.frame, contract.event, contract.connect, consumer.cli", {"numpy", "cv2", "av"}),
+        ("producer.cli, deploy.local.cli, worker.cli, worker.loop", {"tensorflow", "keras"}),
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(modules: str, heavy: set[str]) -> None:
+    program = f"import sys, {modules}; print(*sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "\n"
