@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import select
 import sys
 import threading
@@ -15,6 +14,7 @@ from consumer.settings import EventsSettings, StatusSettings
 from consumer.status import print_json, print_table, read_status
 from consumer.table import EventTable
 from contract.connect import REFUSED, check, connect, redacted
+from contract.console import discard
 from contract.errors import BrokerError
 from contract.event import EmotionEvent
 from contract.process.command import run_command
@@ -40,7 +40,7 @@ def _watch(settings: EventsSettings) -> int:
     try:
         _write_events(settings, stop)
     except BrokenPipeError:  # `emotion-events | head`: the reader has what it wanted
-        _discard_output()
+        discard(sys.stdout)
     return 0
 
 
@@ -94,7 +94,7 @@ def _status(settings: StatusSettings) -> int:
         else:
             print_table(status, sys.stdout, server=redacted(settings.redis), prefix=settings.prefix)
     except BrokenPipeError:
-        _discard_output()
+        discard(sys.stdout)
     return 0
 
 
@@ -106,8 +106,3 @@ def _nobody_reads() -> bool:
     except (AttributeError, OSError):  # no poll here, or no real file behind stdout
         return False
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
-
-
-def _discard_output() -> None:
-    """Python flushes stdout once more on its way out, and would complain about the pipe."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -91,6 +91,7 @@ class EventReader:
         self.repeats = 0
         self.undecodable: Counter[str] = Counter()
         self.last_id: str | None = None  # of the stream entry that was handed out last
+        self.done_id: str | None = None  # of the one that was done with last, handed out or skipped
         self._url = url
         self._sources = None if sources is None else frozenset(sources)
         self._raise_missed = missed == "raise"
@@ -168,7 +169,7 @@ class EventReader:
                     self._in_hand = delivery
                     self.last_id = delivery.entry_id.decode()
                     return record
-                self._subscription.finish(delivery)
+                self._finish(delivery)
                 continue
             wait_s = self._block_s
             if self._idle_s is not None:  # an outage is not silence
@@ -215,7 +216,11 @@ class EventReader:
     def _finish_in_hand(self) -> None:
         if self._in_hand is not None:
             done, self._in_hand = self._in_hand, None
-            self._subscription.finish(done)
+            self._finish(done)
+
+    def _finish(self, delivery: Delivery) -> None:
+        self.done_id = delivery.entry_id.decode()
+        self._subscription.finish(delivery)
 
     def _accept(self, delivery: Delivery) -> Record | None:
         """The record, unless nobody wants it."""

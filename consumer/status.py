@@ -7,10 +7,10 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from contract.console import Console
 from contract.keys import PARTITIONS, Keys
 from contract.snapshot import Snapshot, SourceStatus, WorkerStatus, read_snapshot
 
@@ -93,7 +93,10 @@ def print_json(status: Status, stream: TextIO) -> None:
 
 
 def print_table(status: Status, stream: TextIO, *, server: str, prefix: str) -> None:
-    """For people. `server` is the URL without its password."""
+    """For people. `server` is the URL without its password.
+
+    Raises `BrokenPipeError` when nobody reads any more.
+    """
     console = Console(file=stream, highlight=False)
     if not console.is_terminal:
         console.width = 200  # nothing is cut off in a file

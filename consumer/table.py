@@ -6,9 +6,9 @@ import time
 from typing import TextIO
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.text import Text
 
+from contract.console import Console
 from contract.event import EmotionEvent, FaceEmotion, Record, SourceRecord
 from contract.palette import hex_colour_of
 
@@ -25,7 +25,7 @@ class EventTable:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = _Console(file=stream, highlight=False)
+        self._console = Console(file=stream, highlight=False)
         self._source_cells = 0
 
     def write(self, record: Record) -> None:
@@ -94,10 +94,3 @@ def _faces(faces: tuple[FaceEmotion, ...]) -> Text:
         )
         for face in ordered
     )
-
-
-class _Console(Console):
-    """rich would end the process with code 1 when the reader of a pipe has had enough."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError

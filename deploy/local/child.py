@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import queue
-import re
 import signal
 import site
 import subprocess
@@ -23,10 +22,7 @@ from contract.errors import EmotionStreamError, UsageError
 KEEP_LINES = 40  # of its last words: a traceback
 SAME_NOTES = 5  # of one kind are shown; a fault of every frame would bury the rest
 _ROOT = Path(__file__).resolve().parents[2]  # holds `producer`, `worker`, `deploy`
-# TensorFlow's native log lines about CUDA and oneDNN, and its announcement of them.
-_NATIVE_NOISE = re.compile(
-    r"^([IWEF]\d{4} |\d{4}-\d\d-\d\d \S+: [IWEF] |WARNING: All log messages)"
-)
+_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 class PartFailed(EmotionStreamError):
@@ -44,9 +40,9 @@ class Child:
     The terminal's Ctrl-C goes to the foreground process group: with sessions of their own the parts
     don't see it, and `emotion-up` stops them in the order that loses nothing.
 
-    ready   set once it has logged the event "ready"
+    ready   set once it has logged the event "ready", which takes a log level of info or debug
 
-    `talks` passes on what it prints plainly; otherwise only warnings and errors that it logs.
+    What it logs is passed on from `level` up; with `talks` also what it prints plainly.
     """
 
     def __init__(
@@ -58,10 +54,12 @@ class Child:
         environment: Mapping[str, str | None] | None = None,
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.DEVNULL,
+        level: str = "warning",
         talks: bool = False,
     ) -> None:
         self.name = name
         self.ready = threading.Event()
+        self._level = _LEVELS.index(level)
         self._talks = talks
         self._is_gone = False
         self._notes: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -156,7 +154,7 @@ class Child:
     def _hear(self, line: str) -> None:
         entry = _log_entry(line)
         if entry is None:
-            if line.strip() and not _NATIVE_NOISE.match(line):
+            if line.strip():
                 self._errors.append(line)
                 if self._talks:
                     self._notes.put(line)
@@ -164,7 +162,8 @@ class Child:
         event = str(entry["event"])
         if event == "ready":
             self.ready.set()
-        if entry.get("level") not in ("warning", "error", "critical"):
+        level = _LEVELS.index(entry["level"]) if entry.get("level") in _LEVELS else 0
+        if level < self._level:
             return
         note = f"{self.name}: {_plain(entry)}"
         self._heard[event] += 1
@@ -172,7 +171,7 @@ class Child:
             note += " (more of these are not shown)"
         if self._heard[event] <= SAME_NOTES:
             self._notes.put(note)
-        if entry["level"] != "warning":
+        if level >= _LEVELS.index("error"):
             self._errors.append(note)
 
 

@@ -10,10 +10,7 @@ from deploy.local.settings import UpSettings
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    try:
-        return run_command(UpSettings, "emotion-up", _work, argv)
-    except KeyboardInterrupt:  # a second Ctrl-C, or one before we listen: everything was ended
-        return 130
+    return run_command(UpSettings, "emotion-up", _work, argv)
 
 
 def _work(settings: UpSettings) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -14,17 +16,21 @@ class EventsFile:
     """Written as ``NAME.partial`` and renamed by `finish`; a context manager.
 
     A run that fails leaves an earlier `path` as it was and its own events in the ``.partial`` file:
-    they may be hours of somebody's work.
+    they may be hours of somebody's work. So the next run writes to ``NAME.partial-2``.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
         self._target = path.resolve()  # a link's target is replaced, not the link
-        self._partial = self._target.with_name(f"{self._target.name}.partial")
 
     def __enter__(self) -> EventsFile:
-        self._stream = self._partial.open("w", encoding="utf-8", newline="\n")
+        for number in itertools.count(1):
+            ending = ".partial" if number == 1 else f".partial-{number}"
+            self._partial = self._target.with_name(self._target.name + ending)
+            with contextlib.suppress(FileExistsError):
+                self._stream = self._partial.open("x", encoding="utf-8", newline="\n")
+                break
         return self
 
     def write(self, event: EmotionEvent) -> None:

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Collection
 from types import TracebackType
 
+from consumer.progress import EntryId, format_id, parse_id
 from consumer.reader import EventReader
 from contract.event import Record
-from deploy.local.counts import EntryId, parse_entry_id
 
 CLOSE_TIMEOUT_S = 1.0
 
@@ -24,14 +24,14 @@ class Feed:
         self._stop = threading.Event()
         self._reader = EventReader(
             url,
-            start=f"{start[0]}-{start[1]}",
+            start=format_id(start),
             prefix=prefix,
             on_missed=lambda _: None,  # the summary tells, once
             stop=self._stop,
         )
         self._sources = frozenset(sources)
         self._records: queue.SimpleQueue[Record] = queue.SimpleQueue()
-        self._position = start
+        self._start = start
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="events", daemon=True)
 
@@ -70,7 +70,9 @@ class Feed:
 
     def has_read(self, entry: EntryId) -> bool:
         """Whether everything up to `entry` was read; the next `take` returns the rest of it."""
-        return self._position >= entry
+        # Not the last one handed out: behind that there can be some that the reader skips.
+        done = self._reader.done_id
+        return (self._start if done is None else parse_id(done.encode())) >= entry
 
     def _read(self) -> None:
         try:
@@ -78,7 +80,5 @@ class Feed:
                 for record in reader.records():
                     if record.source in self._sources:
                         self._records.put(record)
-                    if reader.last_id is not None:
-                        self._position = parse_entry_id(reader.last_id)
         except BaseException as error:  # `take` raises it: nothing dies in silence here
             self._failure = error

@@ -121,14 +121,12 @@ class Parts:
     def _start(
         self, name: str, module: str, arguments: list[str], environment: dict[str, str]
     ) -> Child:
-        # A URL can hold a password: the environment is for our eyes only, a command line is not.
-        # A metrics port in our environment can't be every part's.
-        shared: dict[str, str | None] = {"EMOTION_REDIS": self.url, "EMOTION_METRICS_PORT": None}
         child = Child(
             name,
             module,
             arguments,
-            environment={**shared, **environment},
+            environment={**self._settings.part_environment(self.url), **environment},
+            level=self._settings.log_level,
             talks=module == "producer",  # it names bad sources; TensorFlow only makes noise
         )
         self._supervisor.watch(child.pid)

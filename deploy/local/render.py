@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from rich.console import Group
 from rich.text import Text
 
@@ -116,7 +118,7 @@ def _progress(source: SourceTally, total: int, now_s: float, width: int) -> Text
     left_s = source.left_s(now_s)
     facts = f"{source.events} of {total} frames"
     if left_s is not None and left_s >= 1:
-        facts += f"   {duration(left_s)} left"
+        facts += f"   {timedelta(seconds=round(left_s))} left"
     facts = f"  {done:4.0%}   {facts:<30}"
     line = Text("    ").append_text(bar(done, max(10, width - 4 - len(facts)), "cyan"))
     return line.append(facts, style=_DIM)
@@ -141,7 +143,7 @@ def _footer(tally: Tally, status: Status, now_s: float) -> Text:
         return line.append(f"{ready}   {status.running_s:.0f} s", style=_DIM)
     counts = status.counts
     parts = [
-        duration(status.running_s),
+        str(timedelta(seconds=round(status.running_s))),
         f"{status.workers} workers" if status.workers > 1 else "1 worker",
         f"backlog {counts.backlog}",
     ]
@@ -156,10 +158,3 @@ def _footer(tally: Tally, status: Status, now_s: float) -> Text:
         if count:
             line.append(f" · {count} {what}", style="yellow")
     return line.append("   Ctrl-C ends", style=_DIM)
-
-
-def duration(seconds: float) -> str:
-    """``0:07``, ``12:34`` or ``1:02:03``."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

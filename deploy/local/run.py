@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from rich.console import Console
-
 from contract.connect import check, connect, redacted
+from contract.console import LastingConsole
 from contract.errors import SourceError
 from contract.keys import DEFAULT_PREFIX
 from contract.process.stop import stop_on_signals
@@ -40,14 +40,14 @@ def run(settings: UpSettings) -> int:
             check(client, settings.redis)
 
     stop = stop_on_signals()
-    console = Console()
+    console = LastingConsole()
     with ExitStack() as stack:
         events_file = stack.enter_context(EventsFile(settings.events)) if settings.events else None
         recordings = stack.enter_context(videos.recordings()) if videos else None
         collector = Collector(events_file, Sightings() if videos else None)
 
         parts = stack.enter_context(Parts(settings))
-        run_counts = RunCounts(stack.enter_context(connect(parts.url)), settings.prefix)
+        run_counts = RunCounts(stack.enter_context(connect(parts.url)), parts.url, settings.prefix)
         ids = [source.id for source in sources]
         feed = Feed(parts.url, settings.prefix, run_counts.newest_event, ids)
         with feed, make_view(console, quiet=settings.quiet) as view:
@@ -79,7 +79,7 @@ def run(settings: UpSettings) -> int:
         if videos and recordings and collector.sightings:
             for path in videos.write(recordings, collector.sightings, console):
                 _say(console, f"annotated video in {path}")
-    if was_interrupted:
+    if was_interrupted and not _is_endless(sources, loop=settings.loop):
         return INTERRUPTED
     return BAD_SOURCE if parts.had_bad_sources else 0
 
@@ -87,14 +87,20 @@ def run(settings: UpSettings) -> int:
 def _read_along(url: str, prefix: str) -> str:
     """How to use the same server from another terminal."""
     flag = "" if prefix == DEFAULT_PREFIX else f" --prefix {prefix}"
-    return (
-        f"  listening on {redacted(url)}\n"
-        f"  read along:  emotion-events --redis {redacted(url)}{flag}"
-    )
+    if redacted(url) == url:
+        command = f"emotion-events --redis {shlex.quote(url)}{flag}"
+    else:  # a secret is in it, which the user knows
+        command = f"EMOTION_REDIS=... emotion-events{flag}"
+    return f"  listening on {redacted(url)}\n  read along:  {command}"
 
 
-def _say(console: Console, text: str) -> None:
+def _say(console: LastingConsole, text: str) -> None:
     console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _is_endless(sources: Sequence[Source], *, loop: bool) -> bool:
+    """Whether the work is only ever over when the user says so."""
+    return loop or all(source.kind != "file" for source in sources)
 
 
 def _can_play(sources: Sequence[Source]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from contract import wire
-from contract.process.settings import RoleSettings
+from contract.process.settings import ENV_PREFIX, RoleSettings
 
 EMBEDDED = "embedded"
 
@@ -80,12 +81,16 @@ class UpSettings(RoleSettings):
     )
     model: Path | None = Field(None, description="classifier to use instead of the shipped one")
     quiet: bool = Field(False, description="no live view, only the summary")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="least severe log line of the parts that is shown"
+    )
 
     def producer_arguments(self, record: Path | None) -> list[str]:
         """The producer's command line; `record` is the folder for what it sends."""
         arguments = [
             *self._shared_arguments(),
             "--realtime" if self.realtime else "--no-realtime",
+            "--loop" if self.loop else "--no-loop",
         ]
         optional: dict[str, object] = {
             # Frames that wait are latency: two batches a worker keep it busy.
@@ -100,8 +105,6 @@ class UpSettings(RoleSettings):
         for flag, value in optional.items():
             if value is not None:
                 arguments += [flag, str(value)]
-        if self.loop:
-            arguments.append("--loop")
         for source_id in self.source_id:
             arguments += ["--source-id", source_id]
         return [*arguments, "--", *self.source]
@@ -112,7 +115,20 @@ class UpSettings(RoleSettings):
         return [*self._shared_arguments(), *model]
 
     def _shared_arguments(self) -> list[str]:
-        return ["--prefix", self.prefix, "--log-level", self.log_level, "--log-format", "json"]
+        # Never less than info: "ready" is said there. `Child` withholds what is not wanted.
+        level = "debug" if self.log_level == "debug" else "info"
+        return ["--prefix", self.prefix, "--log-level", level, "--log-format", "json"]
+
+    def part_environment(self, url: str) -> dict[str, str | None]:
+        """What every part's environment has other than ours; None = nothing.
+
+        The parts go by their command lines: a variable of ours that a flag has overruled must not
+        reach them. Only the server's URL goes this way, because it can hold a password.
+        """
+        # A metrics port in our environment can't be every part's.
+        ours = {ENV_PREFIX + name.upper() for name in (*type(self).model_fields, "metrics_port")}
+        hidden = {name: None for name in os.environ if name.upper() in ours}
+        return {**hidden, f"{ENV_PREFIX}REDIS": url}
 
     def worker_environment(self, cores: int) -> dict[str, str]:
         """Threads for one of the workers, so that all of them together have one per core: N

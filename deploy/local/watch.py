@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from contract.console import discard
 from contract.errors import BrokerError
 from deploy.local.collect import Collector
 from deploy.local.counts import RunCounts
@@ -46,8 +47,7 @@ class Watch:
             # Is it our own server that has gone? Then that is the news.
             self._parts.check_server(SERVER_DEATH_S)
             raise
-        for note in self._parts.notes():
-            print(note, file=sys.stderr)
+        self._pass_on_notes()
         self.show("running" if self._parts.producer_started else "loading")
         # In this order: once the frames are settled no event can be missing behind `newest_event`.
         if self._is_settled and self._feed.has_read(self._run_counts.newest_event):
@@ -81,8 +81,14 @@ class Watch:
                 break
             self._take_in(0.02)
         self._take_in(0.0)
+        self._pass_on_notes()
+
+    def _pass_on_notes(self) -> None:
         for note in self._parts.notes():
-            print(note, file=sys.stderr)
+            try:
+                print(note, file=sys.stderr)
+            except BrokenPipeError:  # as with stdout, nobody reads it: the run goes on
+                discard(sys.stderr)
 
     def _take_in(self, timeout_s: float) -> None:
         self._collector.add(self._feed.take(timeout_s), time.monotonic())

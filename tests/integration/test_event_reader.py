@@ -205,6 +205,7 @@ def test_entries_that_are_no_events_are_counted_and_skipped(
         if group:
             assert pending(redis_client) == 0
     assert reader.undecodable == {"malformed": 3, "missing": 1}
+    assert reader.done_id == reader.last_id
     assert len(caplog.records) == 2  # one line a reason
 
 

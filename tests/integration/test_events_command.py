@@ -106,6 +106,26 @@ def test_it_ends_when_nobody_reads_any_more_though_nothing_new_comes(
         assert process.stderr.read() == ""
 
 
+def test_status_that_nobody_reads(redis_url: str, redis_client: redis.Redis) -> None:
+    publish(redis_client, 0)
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "consumer", "status", "--redis", redis_url],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            cwd=REPOSITORY,
+            env=environment(),
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_count_and_source_and_records(redis_url: str, redis_client: redis.Redis) -> None:
     started = SourceRecord("cam", "s1", "started", time.time_ns(), 3)
     redis_client.xadd(KEYS.events, {b"m": started.encode()})

@@ -22,10 +22,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a child from source code."""
     children = []
 
-    def run(code: str, *, talks: bool = False) -> Child:
+    def run(code: str, *, level: str = "warning", talks: bool = False) -> Child:
         (tmp_path / "part.py").write_text(textwrap.dedent(code))
         environment = {"PYTHONPATH": str(tmp_path)}
-        child = Child("part", "part", [], environment=environment, talks=talks)
+        child = Child("part", "part", [], environment=environment, level=level, talks=talks)
         children.append(child)
         return child
 
@@ -74,6 +74,36 @@ def test_a_fault_of_every_frame_does_not_bury_the_rest(start: Start) -> None:
     notes = list(child.notes())
     assert len(notes) == SAME_NOTES
     assert notes[-1].endswith("(more of these are not shown)")
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("debug", ["detail", "fine", "slow", "broken"]),
+        ("info", ["fine", "slow", "broken"]),
+        ("error", ["broken"]),
+    ],
+)
+def test_only_what_is_severe_enough_is_shown(
+    start: Callable[..., Child], level: str, shown: list[str]
+) -> None:
+    code = "log('detail', 'debug'); log('fine'); log('slow', 'warning'); log('broken', 'error')"
+    child = start(LOG + code, level=level)
+    assert child.wait(10)
+    child.last_words()
+    assert list(child.notes()) == [f"part: {event}" for event in shown]
+
+
+def test_ready_is_heard_though_it_is_not_shown(start: Callable[..., Child]) -> None:
+    child = start(LOG + "log('ready')", level="error")
+    assert child.ready.wait(10)
+
+
+def test_native_code_has_last_words_too(start: Start) -> None:
+    words = "2026-11-23 03:00:00.1: F tensorflow/core/x.cc:7] Check failed: size > 0"
+    child = start(f"import os, sys; print({words!r}, file=sys.stderr, flush=True); os.abort()")
+    assert child.wait(10)
+    assert child.last_words() == f"part was killed by SIGABRT\n{words}"
 
 
 def test_last_words_are_its_own(start: Start) -> None:

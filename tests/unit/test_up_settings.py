@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UsageError
-from contract.process.settings import read_settings
+from contract.process.settings import read_settings, usable_cores
+from deploy.local.events_file import EventsFile
 from deploy.local.outputs import check_outputs, replacing
+from deploy.local.run import _is_endless, _read_along
 from deploy.local.settings import EMBEDDED, UpSettings
-from producer.settings import usable_cores
+from producer.source import find_sources
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +100,32 @@ def test_flags_not_given_are_left_to_the_producer() -> None:
     assert "--realtime" in arguments
 
 
+@pytest.mark.parametrize(
+    ("level", "parts"),
+    [("debug", "debug"), ("info", "info"), ("warning", "info"), ("error", "info")],
+)
+def test_the_parts_always_say_that_they_are_ready(level: str, parts: str) -> None:
+    settings = read("a.mp4", "--log-level", level)
+    assert after(settings.worker_arguments(), "--log-level") == parts
+    assert after(settings.producer_arguments(None), "--log-level") == parts
+
+
+def test_a_variable_that_a_flag_overruled_does_not_reach_the_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("EMOTION_LOOP", "emotion_realtime", "EMOTION_METRICS_PORT", "EMOTION_REDIS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("EMOTION_THRESHOLD", "0.7")  # a worker's own
+    settings = read("a.mp4", "--no-loop", "--no-realtime", "--redis", "redis://host")
+    environment = settings.part_environment("redis://host")
+    assert environment["EMOTION_REDIS"] == "redis://host"
+    assert environment["EMOTION_LOOP"] is None
+    assert environment["emotion_realtime"] is None
+    assert environment["EMOTION_METRICS_PORT"] is None
+    assert "EMOTION_THRESHOLD" not in environment
+    assert {"--no-loop", "--no-realtime"} <= set(settings.producer_arguments(None))
+
+
 def test_a_password_is_on_no_command_line() -> None:
     settings = read("a.mp4", "--redis", "redis://:secret@host:6379", "--model", "m.keras")
     assert not any("secret" in word for word in settings.producer_arguments(None))
@@ -147,6 +175,42 @@ def test_outputs_that_can_be_written_pass(tmp_path: Path) -> None:
     outputs = [("--events", tmp_path / "old.jsonl"), ("--annotate", tmp_path / "new.mp4")]
     check_outputs(outputs, ["clip.mp4", "0"])
     assert [path.name for path in tmp_path.iterdir()] == ["old.jsonl"]
+
+
+def test_the_events_of_a_run_that_failed_are_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "events.jsonl.partial"
+    kept.write_text("hours of work")
+    with EventsFile(tmp_path / "events.jsonl") as events_file:
+        assert (tmp_path / "events.jsonl.partial-2").exists()
+        events_file.finish()
+    assert kept.read_text() == "hours of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "events.jsonl", "events.jsonl.partial"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://host:6379/1", "emotion-events --redis redis://host:6379/1 --prefix stage"),
+        ("redis://:secret@host", "EMOTION_REDIS=... emotion-events --prefix stage"),
+    ],
+)
+def test_how_to_read_along_holds_no_password(url: str, said: str) -> None:
+    assert _read_along(url, "stage").endswith(f"read along:  {said}")
+
+
+@pytest.mark.parametrize(
+    ("argv", "loop", "endless"),
+    [
+        (["0", "rtsp://host/live"], False, True),
+        (["a.mp4"], True, True),
+        (["a.mp4"], False, False),
+        (["0", "a.mp4"], False, False),
+    ],
+)
+def test_what_only_ctrl_c_can_end(argv: list[str], loop: bool, endless: bool) -> None:
+    assert _is_endless(find_sources(argv, []), loop=loop) is endless
 
 
 def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path: Path) -> None:

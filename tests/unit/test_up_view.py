@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
 from rich.console import Console
 
+from contract.console import LastingConsole
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
-from deploy.local.render import MAX_PEOPLE, Renderer, bar, duration
+from deploy.local.render import MAX_PEOPLE, Renderer, bar
 from deploy.local.status import Counts, Status
 from deploy.local.tally import Tally
 from deploy.local.view import LiveView, PlainView, QuietView, make_view
@@ -111,10 +113,6 @@ def test_a_bar_is_as_long_as_its_part(part: float, coloured: str) -> None:
     assert text.plain[: 10 - track] == coloured
 
 
-def test_durations_read_like_clocks() -> None:
-    assert [duration(s) for s in (7, 754, 3723)] == ["0:07", "12:34", "1:02:03"]
-
-
 def test_a_log_gets_at_most_two_lines_a_second_per_source() -> None:
     console = Console(file=io.StringIO(), width=80)
     tally = Tally()
@@ -144,6 +142,16 @@ def test_quiet_says_nothing() -> None:
         view.show(Tally(), status(), 0.0)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == ""
+
+
+def test_it_falls_silent_when_nobody_reads_any_more() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        console = LastingConsole(file=stream)
+        for _ in range(2):
+            console.print("hello")
+        print("neither does anybody else's line break it", file=stream, flush=True)
 
 
 def test_a_terminal_gets_the_picture_and_is_left_clean() -> None:
