@@ -79,7 +79,7 @@ def main() -> int:
     )
     parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: 3)")
-    parser.add_argument("--frames", type=int, default=300, help="repeat clips to this length")
+    parser.add_argument("--frames", type=int, default=250, help="repeat clips to this length")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "bench-results")
     options, flags = parser.parse_known_args()
     clips = options.clips or [
@@ -89,8 +89,10 @@ def main() -> int:
 
     console = Console()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    console.print(f"{platform.platform()}, {cores} cores, {options.rounds} rounds, medians [range]")
-    table = Table("clip", "frames", "faces a frame", "naive", "emotion-up", "ratio")
+    console.print(
+        f"{platform.platform()}, {cores} cores, {options.rounds} rounds; frames a second: median (least-most)"
+    )
+    table = Table("clip", "frames", "faces each", "naive", "emotion-up", "ratio")
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for clip in clips:
@@ -112,9 +114,9 @@ def main() -> int:
                 clip.name,
                 str(ours[0].frames),
                 f"{ours[0].faces_per_frame:.2f}",
-                _spread([run.frames_per_s for run in naive], "{:.1f}/s"),
-                _spread([run.frames_per_s for run in ours], "{:.1f}/s"),
-                _spread(ratios, "{:.1f}x"),
+                _spread([run.frames_per_s for run in naive], "{:.1f}"),
+                _spread([run.frames_per_s for run in ours], "{:.1f}"),
+                _spread(ratios, "{:.1f}"),
             )
             results.append(
                 {
@@ -137,7 +139,7 @@ def main() -> int:
 
 def _spread(values: list[float], form: str) -> str:
     low, high = form.format(min(values)), form.format(max(values))
-    return f"{form.format(statistics.median(values))} [{low} - {high}]"
+    return f"{form.format(statistics.median(values))} ({low}-{high})"
 
 
 if __name__ == "__main__":
