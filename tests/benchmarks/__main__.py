@@ -90,7 +90,8 @@ def main() -> int:
     console = Console()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     console.print(
-        f"{platform.platform()}, {cores} cores, {options.rounds} rounds; frames a second: median (least-most)"
+        f"{platform.platform()}, {cores} cores, {options.rounds} rounds; "
+        "frames a second: median (least-most)"
     )
     table = Table("clip", "frames", "faces each", "naive", "emotion-up", "ratio")
     results = []
