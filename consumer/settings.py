@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from consumer.progress import parse_start
-from contract.process.settings import RoleSettings
+from contract.process.settings import RedisTimeout, RoleSettings
 
 
 class EventsSettings(RoleSettings):
@@ -58,13 +58,7 @@ class EventsSettings(RoleSettings):
         allow_inf_nan=False,
         description="end after so many seconds without an event",
     )
-    redis_timeout: float = Field(
-        60.0,
-        gt=0,
-        le=86_400,
-        allow_inf_nan=False,
-        description="seconds to wait for a lost Redis before giving up",
-    )
+    redis_timeout: RedisTimeout = 60.0
 
     @field_validator("from_")
     @classmethod

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 
 from contract import wire
-from contract.process.settings import ServiceSettings
+from contract.process.settings import RedisTimeout, ServiceSettings
 
 DEFAULT_MAX_AGE_S = 10.0
 
@@ -92,13 +92,7 @@ class ProducerSettings(ServiceSettings):
         description="live frames older than so many seconds are dropped instead of analysed; "
         "by default 10",
     )
-    redis_timeout: float = Field(
-        60.0,
-        gt=0,
-        le=86_400,
-        allow_inf_nan=False,
-        description="seconds to wait for a lost Redis before giving up",
-    )
+    redis_timeout: RedisTimeout = 60.0
     reconnect_max: float = Field(
         10.0,
         ge=0.1,

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypeVar, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -34,6 +34,17 @@ from contract.keys import DEFAULT_PREFIX
 
 ENV_PREFIX = "EMOTION_"
 S = TypeVar("S", bound=BaseSettings)
+
+# The same for every role that outlives an outage; bounded, because nothing may wait for ever.
+RedisTimeout = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="seconds to wait for a lost Redis before giving up",
+    ),
+]
 
 
 class ProcessSettings(BaseSettings):

@@ -217,6 +217,7 @@ def test_the_shared_counts_are_reported_by_one_worker(
         (["--model", "nowhere.keras"], 2, "nowhere.keras: no such model file"),
         (["--batch-size", "0"], 2, "--batch-size: Input should be greater than or equal to 1"),
         (["--prefix", "a{b}"], 2, "--prefix: expected no braces"),
+        (["--redis-timeout", "inf"], 2, "--redis-timeout: Input should be"),
     ],
 )
 def test_what_cannot_work_ends_in_one_clear_line(
