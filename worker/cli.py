@@ -6,9 +6,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -24,17 +25,37 @@ from contract.wire import MAX_IMAGE_PIXELS
 from worker.frames import LEASE_S, RedisFrameQueue
 from worker.lease import LeaseKeeper
 from worker.metrics import PartitionCollector, WorkerMetrics
+from worker.outcome import FrameAnalyser
 from worker.settings import WorkerSettings
 
 _log = structlog.get_logger()
 
+# From settings, threads that decode and what hears of each stage's seconds: an analyser, warmed up,
+# and what `emotion_model_info` says of it.
+BuildAnalyser = Callable[
+    [WorkerSettings, Executor, Callable[[str, float], None]],
+    tuple[FrameAnalyser, dict[str, str]],
+]
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
-    return run_command(WorkerSettings, "emotion-worker", _work, argv)
+
+def _build_analyser(
+    settings: WorkerSettings, decoders: Executor, observe: Callable[[str, float], None]
+) -> tuple[FrameAnalyser, dict[str, str]]:
+    # TensorFlow takes seconds to import: not before the flags and the server are known good.
+    from worker.assemble import build_analyser
+
+    return build_analyser(settings, decoders, observe)
 
 
-def _work(settings: WorkerSettings) -> int:
+def main(
+    argv: Sequence[str] | None = None, *, build_analyser: BuildAnalyser = _build_analyser
+) -> int:
+    """Run the command; returns its exit code. `build_analyser` puts another one in its place."""
+    work = partial(_work, build_analyser=build_analyser)
+    return run_command(WorkerSettings, "emotion-worker", work, argv)
+
+
+def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
     started_s = time.monotonic()
     if settings.model is not None:
         find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
@@ -66,10 +87,7 @@ def _work(settings: WorkerSettings) -> int:
         decoders = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
 
         _set_library_limits()
-        # TensorFlow takes seconds to import: not before the flags and the server are known good.
         with native_output_to_debug():
-            from worker.assemble import build_analyser
-
             analyser, model_info = build_analyser(settings, decoders, metrics.observe_stage)
         metrics.model.info(model_info)
 
