@@ -48,14 +48,21 @@ def _build_analyser(
 
 
 def main(
-    argv: Sequence[str] | None = None, *, build_analyser: BuildAnalyser = _build_analyser
+    argv: Sequence[str] | None = None,
+    *,
+    build_analyser: BuildAnalyser = _build_analyser,
+    lease_s: float = LEASE_S,
 ) -> int:
-    """Run the command; returns its exit code. `build_analyser` puts another one in its place."""
-    work = partial(_work, build_analyser=build_analyser)
+    """Run the command; returns its exit code.
+
+    Tests put another analyser in place of the networks, and shorten the lease; all workers of a
+    system must have the same.
+    """
+    work = partial(_work, build_analyser=build_analyser, lease_s=lease_s)
     return run_command(WorkerSettings, "emotion-worker", work, argv)
 
 
-def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
+def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: float) -> int:
     started_s = time.monotonic()
     if settings.model is not None:
         find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
@@ -67,6 +74,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
         client,
         keys,
         consumer,
+        lease_s=lease_s,
         keep_events=settings.keep_events,
         keep_dead=settings.keep_dead,
     )
@@ -96,7 +104,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
         # Only from here on: a signal while TensorFlow loads ends the process at once, which loses
         # nothing, because nothing is in hand yet.
         stop = stop_on_signals()
-        leases = LeaseKeeper(queue, every_s=LEASE_S / 4)
+        leases = LeaseKeeper(queue, every_s=lease_s / 4)
         loop = WorkerLoop(
             queue,
             analyser,
