@@ -68,6 +68,7 @@ class Chaos:
         self.conservation_checks = 0
         self.broken_moments: list[Snapshot] = []
         self._bad_stops: list[str] = []
+        self._frozen: list[tuple[float, KeptProcess]] = []  # until when (monotonic), who
 
     def __enter__(self) -> Chaos:
         self._server.start()
@@ -114,6 +115,7 @@ class Chaos:
             self._wait_ready(producer)
             self._stop(producer, respawn=False)
         self._poisoner.close()
+        self._wait(lambda: not self._frozen, "nobody thaws")
         self._wait(self._is_drained, "the backlog did not drain")
         for worker in system.workers:
             self._wait_ready(worker)
@@ -163,6 +165,8 @@ class Chaos:
         match fault:
             case Fault("wire", kind):
                 self._proxy.hurt(cast(WireFault, kind), dice)
+            case Fault("blip", kind):
+                self._proxy.hurt_all(cast(WireFault, kind))
             case Fault("poison", how):
                 self._poisoner.send(how)
             case Fault(how, "server"):
@@ -172,10 +176,16 @@ class Chaos:
             case Fault("kill", "reader"):
                 system.member.kill()
             case Fault(how, whom):
-                victim = dice.choice(system.workers if whom == "worker" else system.producers)
+                frozen = [process for _, process in self._frozen]
+                group = system.workers if whom == "worker" else system.producers
+                victim = dice.choice([process for process in group if process not in frozen])
                 self._wait_ready(victim)
                 if how == "stop":
                     self._stop(victim)
+                    return
+                if how == "freeze":
+                    victim.freeze()
+                    self._frozen.append((time.monotonic() + 1.5 * self._pace.lease_s, victim))
                     return
                 if whom == "worker" and self._holds_frames(victim):
                     self.totals["worker kills with frames in hand"] += 1
@@ -201,7 +211,7 @@ class Chaos:
         """Let it run until so many frames were published. Raises `Stuck` when nothing moves."""
         last, moved_s = -1, time.monotonic()
         while True:
-            self._system.keep()
+            self._keep()
             now = self._published()
             if now >= published:
                 return
@@ -211,13 +221,22 @@ class Chaos:
                 raise Stuck(f"no frame was published for {_STUCK_S:g} s: {self._describe()}")
             time.sleep(_LOOK_S)
 
+    def _keep(self) -> None:
+        """Start again what ended by itself, and thaw what was frozen for longer than a lease."""
+        self._system.keep()
+        now_s = time.monotonic()
+        for until_s, process in self._frozen:
+            if now_s >= until_s:
+                process.thaw()
+        self._frozen = [frozen for frozen in self._frozen if frozen[0] > now_s]
+
     def _wait_ready(self, process: KeptProcess) -> None:
         self._wait(lambda: process.is_ready, f"{process.name} is not ready")
 
     def _wait(self, predicate: Callable[[], bool], otherwise: str) -> None:
         deadline_s = time.monotonic() + 2 * _STUCK_S
         while not predicate():
-            self._system.keep()
+            self._keep()
             if time.monotonic() > deadline_s:
                 raise Stuck(f"{otherwise}: {self._describe()}")
             time.sleep(_LOOK_S)

@@ -29,7 +29,9 @@ class RoundPlan:
     producer_kills: int = 2
     producer_stops: int = 2
     reader_kills: int = 2
+    worker_freezes: int = 2
     wire_faults_of_each_kind: int = 6
+    blips: int = 4
     poison_of_each_kind: int = 1
 
     def draw(self, dice: random.Random) -> list[Fault]:
@@ -37,6 +39,7 @@ class RoundPlan:
         faults = [
             *[Fault("kill", "worker")] * self.worker_kills,
             *[Fault("stop", "worker")] * self.worker_stops,
+            *[Fault("freeze", "worker")] * self.worker_freezes,
             *[Fault("kill", "server")] * self.server_kills,
             *[Fault("stop", "server")] * self.server_stops,
             *[Fault("kill", "producer")] * self.producer_kills,
@@ -45,6 +48,8 @@ class RoundPlan:
         ]
         for wire_fault in WIRE_FAULTS:
             faults += [Fault("wire", wire_fault)] * self.wire_faults_of_each_kind
+        # The next reply to everybody is lost: so it also hits the rare ones.
+        faults += [Fault("blip", "eat reply")] * self.blips
         for how in (*HOWS, "broken"):
             faults += [Fault("poison", how)] * self.poison_of_each_kind
         dice.shuffle(faults)

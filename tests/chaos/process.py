@@ -84,6 +84,15 @@ class KeptProcess:
         self._end(signal.SIGKILL)
         self._spawn()
 
+    def freeze(self) -> None:
+        """SIGSTOP: for the others it is as good as dead."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it comes back with what it had in hand."""
+        if self.is_running:
+            self._process.send_signal(signal.SIGCONT)
+
     def stop(self, timeout_s: float) -> int:
         """SIGTERM, wait, and start another; returns the exit code."""
         code = self._end(signal.SIGTERM, timeout_s)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from types import TracebackType
@@ -52,7 +51,6 @@ class FaultyProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.hurts: Counter[str] = Counter()  # what was done to a connection, by fault
         self.port = 0
 
     def __enter__(self) -> FaultyProxy:
@@ -75,6 +73,10 @@ class FaultyProxy:
         """Let `fault` happen to one of the open connections; to none if there is none."""
         self._call(self._hurt(fault, dice))
 
+    def hurt_all(self, fault: WireFault) -> None:
+        """Let `fault` happen to all open connections."""
+        self._call(self._hurt(fault, None))
+
     def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
@@ -93,19 +95,16 @@ class FaultyProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _hurt(self, fault: WireFault, dice: random.Random) -> None:
+    async def _hurt(self, fault: WireFault, dice: random.Random | None) -> None:
         links = [link for link in self._links if link.armed is None and link.flows.is_set()]
-        if not links:
-            return
-        self.hurts[fault] += 1
-        link = dice.choice(links)
-        if fault == "cut":
-            link.close()
-        elif fault == "stall":
-            link.flows.clear()
-            self._loop.call_later(self._stall_s, link.flows.set)
-        else:
-            link.armed = fault
+        for link in [dice.choice(links)] if dice and links else links:
+            if fault == "cut":
+                link.close()
+            elif fault == "stall":
+                link.flows.clear()
+                self._loop.call_later(self._stall_s, link.flows.set)
+            else:
+                link.armed = fault
 
     async def _connected(
         self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter

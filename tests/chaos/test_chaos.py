@@ -21,6 +21,7 @@ _PLAN = RoundPlan(
     producer_stops=1,
     reader_kills=1,
     wire_faults_of_each_kind=3,
+    blips=6,
 )
 
 
