@@ -119,7 +119,7 @@ class Chaos:
         self._wait(self._is_drained, "the backlog did not drain")
         for worker in system.workers:
             self._wait_ready(worker)
-        events = read_evidence(self._client, LOSSLESS).snapshot.events
+        events = len(set(read_evidence(self._client, LOSSLESS).events))
         for reader in (system.reader, system.member):
             self._wait(
                 lambda reader=reader: len(set(system.handed_out(reader))) >= events,  # type: ignore[misc]
