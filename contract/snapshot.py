@@ -40,7 +40,8 @@ class Snapshot:
     """Counts of one partition, all of the same moment.
 
     ``published == events + dead + sum(dropped.values()) + backlog`` holds at every moment.
-    `dead_letters` is how many dead letters are still kept, `dead` how many there ever were.
+    `dead_letters` is how many dead letters are still kept, `dead` how many there ever were. One
+    that was put back is published once more: producers sent ``published - requeued``.
     """
 
     published: int
@@ -49,9 +50,11 @@ class Snapshot:
     dropped: dict[str, int]
     refused: int
     redelivered: int
+    requeued: int
     backlog: int
     pending: int
     dead_letters: int
+    dead_letter_bytes: int
     event_entries: int
     sources: tuple[SourceStatus, ...]
     workers: tuple[WorkerStatus, ...]
@@ -93,9 +96,12 @@ def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
         },
         refused=counts.get(names.REFUSED, 0),
         redelivered=counts.get(names.REDELIVERED, 0),
+        requeued=counts.get(names.REQUEUED, 0),
         backlog=backlog,
         pending=pending,
         dead_letters=dead_letters,
+        # The total of a stream that somebody deleted is put right by the next letter.
+        dead_letter_bytes=counts.get(names.DEAD_BYTES, 0) if dead_letters else 0,
         event_entries=events,
         sources=tuple(sorted((_source(*item) for item in _pairs(fence)), key=lambda s: s.source)),
         workers=tuple(

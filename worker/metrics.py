@@ -131,6 +131,7 @@ class PartitionCollector(Collector):
             "emotion_backlog_frames": ("Frames not settled yet", snapshot.backlog),
             "emotion_pending_frames": ("Frames in workers' hands", snapshot.pending),
             "emotion_dead_letters": ("Dead letters kept", snapshot.dead_letters),
+            "emotion_dead_letter_bytes": ("Their bytes", snapshot.dead_letter_bytes),
             "emotion_event_entries": ("Entries in the events stream", snapshot.event_entries),
         }
         for name, (text, value) in gauges.items():
@@ -143,6 +144,7 @@ class PartitionCollector(Collector):
             "emotion_partition_dead": ("Frames that became dead letters", snapshot.dead),
             "emotion_partition_refused": ("Frames never accepted: full", snapshot.refused),
             "emotion_partition_redelivered": ("Frames taken over", snapshot.redelivered),
+            "emotion_partition_requeued": ("Dead letters put back", snapshot.requeued),
         }
         for name, (text, value) in counters.items():
             counter = CounterMetricFamily(name, text, labels=["partition"])
