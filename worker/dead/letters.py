@@ -45,6 +45,22 @@ class DeadLetter:
     payload: bytes | None
     left_out: int = 0
 
+    @classmethod
+    def of(cls, keys: Keys, entry_id: bytes, entry: wire.Entry, *, name: str) -> DeadLetter:
+        """From an entry of the stream of letters, whatever is missing in it."""
+        return cls(
+            name=name,
+            keys=keys,
+            entry_id=entry_id,
+            at_ns=_number(entry.get(b"at_ns")),
+            reason=_text(entry.get(b"reason")),
+            detail=_text(entry.get(b"detail")),
+            attempts=_number(entry.get(b"attempts")),
+            frame=_text(entry.get(b"frame")),
+            payload=entry.get(wire.FIELD),
+            left_out=_number(entry.get(b"left_out")),
+        )
+
     @property
     def size_bytes(self) -> int:
         """Of what came, kept or not."""
@@ -138,22 +154,11 @@ class DeadLetters:
     def _fetch(self, keys: Keys, newest: str, oldest: str) -> list[DeadLetter]:
         """A page of letters between two ids, newest first."""
         entries: Any = self._client.xrevrange(keys.dead, newest, oldest, count=_PAGE)
-        return [self._letter(keys, entry_id, entry) for entry_id, entry in entries]
-
-    def _letter(self, keys: Keys, entry_id: bytes, entry: wire.Entry) -> DeadLetter:
-        name = entry_id.decode()
-        return DeadLetter(
-            name=f"{keys.partition}/{name}" if len(self._partitions) > 1 else name,
-            keys=keys,
-            entry_id=entry_id,
-            at_ns=_number(entry.get(b"at_ns")),
-            reason=_text(entry.get(b"reason")),
-            detail=_text(entry.get(b"detail")),
-            attempts=_number(entry.get(b"attempts")),
-            frame=_text(entry.get(b"frame")),
-            payload=entry.get(wire.FIELD),
-            left_out=_number(entry.get(b"left_out")),
-        )
+        prefix = f"{keys.partition}/" if len(self._partitions) > 1 else ""
+        return [
+            DeadLetter.of(keys, entry_id, entry, name=f"{prefix}{entry_id.decode()}")
+            for entry_id, entry in entries
+        ]
 
 
 def without_age_limit(payload: bytes) -> bytes:

@@ -16,6 +16,7 @@ from worker.dead.letters import DeadLetter
 
 _PREVIEW_BYTES = 256
 _ROW_BYTES = 16
+_NAME_CHARS = 16
 
 
 def print_json(letters: Sequence[DeadLetter], stream: TextIO) -> None:
@@ -44,12 +45,8 @@ def print_table(letters: Sequence[DeadLetter], stream: TextIO) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("id", "when", "frame", "reason", "attempts", "size", "detail"):
         right = column in ("attempts", "size")
-        table.add_column(
-            column,
-            justify="right" if right else "left",
-            no_wrap=column != "detail",
-            overflow="fold" if column in ("frame", "detail") else "ellipsis",
-        )
+        # `show` has the whole detail.
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
     for letter in letters:
         table.add_row(
             Text(letter.name),
@@ -78,11 +75,9 @@ def print_letter(letter: DeadLetter, stream: TextIO) -> None:
         ("size", _size(letter)),
         *_told(letter.message()),
     ]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for name, value in rows:
-        table.add_row(Text(name, "bold"), Text(value))
     console = _console(stream)
-    console.print(table)
+    for name, value in rows:
+        console.print(Text.assemble((f"{name:<{_NAME_CHARS}}", "bold"), value), soft_wrap=True)
     if letter.payload and not letter.message():
         console.print(Text(f"\n{hex_preview(letter.payload)}", "dim"), soft_wrap=True)
 
@@ -129,14 +124,11 @@ def _size(letter: DeadLetter) -> str:
 def _told(message: dict[str, Any]) -> list[tuple[str, str]]:
     """What the frame says of itself, whether it is true or not."""
     rows = []
-    for key in sorted(message.keys() - {"source", "session", "seq", "image"}):
+    # A stranger's keys are of any kind, and may hold escapes of the terminal.
+    for key in sorted(message.keys() - {"source", "session", "seq", "image"}, key=repr):
         value = message[key]
-        shown = (
-            local_time(value)
-            if key == "captured_at_ns" and type(value) is int
-            else wire.short(value)
-        )
-        rows.append((str(key), shown))
+        at = key == "captured_at_ns" and type(value) is int
+        rows.append((wire.short(key).strip("'"), local_time(value) if at else wire.short(value)))
     image = message.get("image")
     if isinstance(image, bytes):
         rows.append(("image", f"{len(image):,} bytes"))
@@ -146,5 +138,5 @@ def _told(message: dict[str, Any]) -> list[tuple[str, str]]:
 def _console(stream: TextIO) -> Console:
     console = Console(file=stream, highlight=False)
     if not console.is_terminal:
-        console.width = 240  # nothing is cut off in a file
+        console.width = 1000  # nothing is cut off in a file
     return console
