@@ -166,7 +166,7 @@ class RedisFrameQueue:
         return self._count_attempt(delivery, 1)
 
     def forgive(self, delivery: Delivery) -> int:
-        """Take an attempt back that failed through no fault of the frame."""
+        """Take an attempt back that was not made, or failed through no fault of the frame."""
         return self._count_attempt(delivery, -1)
 
     def _count_attempt(self, delivery: Delivery, by: int) -> int:

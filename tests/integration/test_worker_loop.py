@@ -205,6 +205,7 @@ def test_frames_of_a_killed_worker_are_tried_one_by_one(
     assert analyser.batches == [[0], [1], [3], [4]]
     ((_, letter),) = redis_client.xrange(KEYS.dead)
     assert (letter[b"reason"], letter[b"frame"]) == (b"attempts", poison)
+    assert letter[b"attempts"] == b"3"  # the fourth was not made
 
 
 def test_stale_live_frames_are_dropped_and_counted(

@@ -47,10 +47,11 @@ for i = 8, #ARGV, 5 do
       bound_letters(dead, stats, bytes_field, keep_dead, keep_bytes, keep_ms)
     end
     redis.call('HINCRBY', stats, field, 1)
-    redis.call('HDEL', attempts, id)
     settled[#settled + 1] = 1
   else
     settled[#settled + 1] = 0
   end
+  -- Also of what another settled: an attempt counted since then would stay for ever.
+  redis.call('HDEL', attempts, id)
 end
 return settled
