@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from contract.connect import REFUSED
+from contract.errors import DecodeError
 from contract.keys import Keys
 from contract.snapshot import Snapshot
 from worker.frames import Settlement
@@ -122,7 +123,7 @@ class PartitionCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         try:
             snapshot = self._report()
-        except REFUSED as error:
+        except (*REFUSED, DecodeError) as error:
             _log.warning("shared metrics not read", error=str(error))
             return
         if snapshot is None:
