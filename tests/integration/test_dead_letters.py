@@ -161,6 +161,28 @@ def test_what_needs_no_change_or_cannot_be_read_goes_back_byte_for_byte(payload:
     assert without_age_limit(payload) == payload
 
 
+def test_letters_come_and_go_also_when_redis_is_out_of_memory(redis_client: redis.Redis) -> None:
+    bury(redis_client, *(b"%d" % n for n in range(6)))
+    redis_client.hincrby(KEYS.stats, names.PUBLISHED, 1)
+    redis_client.xadd(KEYS.frames, {wire.FIELD: b"6"})
+    queue = RedisFrameQueue(redis_client, KEYS, "w", keep_dead=5)
+    (delivery,) = queue.read(1, 0.01)
+    letters = letters_of(redis_client)
+    limit = redis_client.config_get("maxmemory")["maxmemory"]
+    redis_client.config_set("maxmemory", 1)
+    try:
+        assert queue.recover(1) == []  # one goes: they are too many
+        assert kept(redis_client)[0] == b"1"
+        assert queue.settle([Settlement(delivery.entry_id, "dead", "image", "")]) == [True]
+        *_, older, oldest = letters.newest_first()
+        assert letters.requeue(oldest)
+        assert letters.drop(older)
+    finally:
+        redis_client.config_set("maxmemory", limit)
+    assert kept(redis_client) == [b"4", b"5", b"6"]
+    assert check_total(redis_client).requeued == 1
+
+
 def test_many_operators_at_once_put_a_letter_back_once(
     redis_client: redis.Redis, redis_url: str
 ) -> None:
