@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -58,8 +59,13 @@ def main(
     Tests put another analyser in place of the networks, and shorten the lease; all workers of a
     system must have the same.
     """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["dead"]:
+        from worker.dead.cli import main as dead
+
+        return dead(arguments[1:])
     work = partial(_work, build_analyser=build_analyser, lease_s=lease_s)
-    return run_command(WorkerSettings, "emotion-worker", work, argv)
+    return run_command(WorkerSettings, "emotion-worker", work, arguments)
 
 
 def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: float) -> int:
@@ -77,6 +83,8 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
         lease_s=lease_s,
         keep_events=settings.keep_events,
         keep_dead=settings.keep_dead,
+        keep_dead_bytes=settings.keep_dead_mb * 2**20,
+        keep_dead_s=settings.keep_dead_days * 86_400,
     )
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
