@@ -19,24 +19,42 @@ from producer.video import CapturedFrame, Image, MediaTimes, SourceLost, shrunk
 
 _log = structlog.get_logger()
 
-OPEN_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 4.0  # a camera that sends nothing is noticed within 5 s
+# A camera that sends nothing is noticed within 5 s. Opening has the limit twice: for the server's
+# answers, and for the first packet.
+OPEN_TIMEOUT_S = 4.5
+READ_TIMEOUT_S = 4.0
 # Packets may come for longer without giving a frame: a camera's next key frame can be 10 s away.
 FRAME_TIMEOUT_S = 30.0
 
 MAX_FAULTS_IN_A_ROW = 100  # a demuxer that fails this often without a packet stands still
 
+# A format's flag. The times FFmpeg makes up for one of these (JPEG after JPEG) have nothing to do
+# with when a camera took the pictures.
+_NO_TIMES: Any = av.format.Flags.no_timestamps.value
+
+_NO_ANSWER = "no answer within the time allowed"
+
 # FFmpeg plays text files as ANSI art, one picture after the other.
 _NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
 
+_RTSP_OPTIONS = {
+    "rtsp_transport": "tcp",  # UDP, FFmpeg's default, loses packets and stops at firewalls
+    "allowed_media_types": "video",  # sound that goes on must not hide that the pictures stopped
+    # FFmpeg would watch the stream for a second to guess its rate, and hand over that second's
+    # frames all at once: late, and with a wrong time of capture.
+    "fpsprobesize": "0",
+    "analyzeduration": "1",
+}
+
 # What does not change by asking again; anything else a network can answer may be over in a second.
 _PERMANENT = (
-    av.error.HTTPClientError,
-    av.error.InvalidDataError,
     av.error.ProtocolNotFoundError,
     av.error.DemuxerNotFoundError,
     av.error.DecoderNotFoundError,
 )
+# Not so for RTSP: a camera that starts, or a relay without its camera, knows no stream for a while
+# ("404") and hangs up half-way ("invalid data").
+_PERMANENT_HTTP = (*_PERMANENT, av.error.HTTPClientError, av.error.InvalidDataError)
 
 
 class MediaVideo:
@@ -80,28 +98,31 @@ class MediaVideo:
         self.frames_expected = None if self.is_endless else self._count_frames()
         # Threads across frames decode fastest, but each holds a frame back: too late for a camera.
         self._stream.thread_type = "SLICE" if self.is_endless else "AUTO"
+        is_untimed = self.is_endless and self._container.format.flags & _NO_TIMES
+        self._times = MediaTimes(
+            None if is_untimed else self._stream.time_base,
+            None if self.is_endless else self._stream.average_rate,
+            counts_from_zero=live and _is_rtsp(location),
+        )
 
     def frames(self) -> Iterator[CapturedFrame]:
-        stream = self._stream
-        assert stream.time_base is not None, "FFmpeg gives every video stream a time base"
-        times = MediaTimes(stream.time_base, None if self.is_endless else stream.average_rate)
         faults = 0
         while True:
             try:
-                for packet in self._container.demux(stream):
+                for packet in self._packets():
                     faults = 0
                     for decoded in self._decoded(packet):
                         if decoded.is_corrupt:
                             self._note_damage("a picture is incomplete")
                         yield CapturedFrame(
                             captured_at_ns=time.time_ns(),
-                            pts_ns=times.next_ns(decoded.pts, decoded.dts),
+                            pts_ns=self._times.next_ns(decoded.pts, decoded.dts),
                             image=partial(self._image, decoded),
                         )
                 break
             except av.error.FFmpegError as error:
                 if self.live:
-                    raise SourceLost(f"{self.label}: {_reason(error)}") from error
+                    raise _lost(self.label, error) from error
                 if not isinstance(error, av.error.InvalidDataError):
                     raise SourceError(f"{self.label}: reading failed: {_reason(error)}") from error
                 self._note_damage(_reason(error))
@@ -109,10 +130,23 @@ class MediaVideo:
                 if faults >= MAX_FAULTS_IN_A_ROW:
                     break  # what is left of the file is damage
         if self.is_endless:
-            raise SourceLost(f"{self.label}: the stream ended")
+            raise SourceLost("closed", f"{self.label}: the stream ended")
 
     def close(self) -> None:
         self._container.close()
+
+    def _packets(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            asked_s = time.monotonic()
+            packet = next(packets, None)
+            if packet is None:
+                return
+            if self.live and time.monotonic() - asked_s >= READ_TIMEOUT_S:
+                # FFmpeg hands out the picture its parser held back, as old as the silence, and
+                # would wait for as long once more.
+                raise SourceLost("stalled", f"{self.label}: {_NO_ANSWER}")
+            yield packet
 
     def _count_frames(self) -> int | None:
         """How many frames the container says it has, or its length and rate let expect."""
@@ -168,21 +202,31 @@ class MediaVideo:
 
 
 def _open(location: str, label: str, *, live: bool) -> InputContainer:
+    is_rtsp = _is_rtsp(location)
+    started_s = time.monotonic()
     try:
         return av.open(
             location,
             "r",
-            # RTSP over UDP, FFmpeg's default, loses packets and stops at firewalls.
-            options={"rtsp_transport": "tcp"} if location.lower().startswith("rtsp") else {},
+            options=_RTSP_OPTIONS if is_rtsp else {},
             timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S) if live else None,
             metadata_errors="replace",  # a title in Latin-1 is no reason to refuse a video
         )
     except av.error.FFmpegError as error:
-        if live and not isinstance(error, _PERMANENT):
-            raise SourceLost(f"{label}: {_reason(error)}") from error
+        if live and time.monotonic() - started_s >= OPEN_TIMEOUT_S:
+            # Whatever FFmpeg calls it: an RTSP answer cut off by the time-out is "invalid data".
+            raise SourceLost("stalled", f"{label}: {_NO_ANSWER}") from error
+        if isinstance(error, av.error.HTTPUnauthorizedError):
+            raise SourceError(f"{label}: user name or password is wrong or missing") from error
+        if live and not isinstance(error, _PERMANENT if is_rtsp else _PERMANENT_HTTP):
+            raise _lost(label, error) from error
         if isinstance(error, av.error.InvalidDataError):
             raise SourceError(f"{label}: not a video, or cut short") from error
         raise SourceError(f"{label}: {_reason(error)}") from error
+
+
+def _is_rtsp(location: str) -> bool:
+    return location.lower().startswith(("rtsp://", "rtsps://"))
 
 
 def _video_stream(container: InputContainer, label: str) -> VideoStream:
@@ -195,11 +239,16 @@ def _video_stream(container: InputContainer, label: str) -> VideoStream:
                 raise SourceError(f"{label}: not a video")
             return stream
     kinds = sorted({stream.type for stream in container.streams})
-    raise SourceError(f"{label}: no video stream, only {', '.join(kinds) or 'nothing'}")
+    raise SourceError(f"{label}: no video stream{', only ' if kinds else ''}{', '.join(kinds)}")
+
+
+def _lost(label: str, error: av.error.FFmpegError) -> SourceLost:
+    # The first is what an interrupted call comes back as, the second the network's own.
+    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+        return SourceLost("stalled", f"{label}: {_NO_ANSWER}")
+    return SourceLost("closed", f"{label}: {_reason(error)}")
 
 
 def _reason(error: av.error.FFmpegError) -> str:
     """FFmpeg's words without the location, which can hold a password."""
-    if isinstance(error, av.error.ExitError):  # what an interrupted read or open comes back as
-        return "no answer within the time allowed"
     return str(error.strerror)

@@ -14,11 +14,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
+import structlog
+
 from producer.heartbeat import Heartbeat
 from producer.video import CapturedFrame, SourceLost, Video
 
+_log = structlog.get_logger()
+
 CAPACITY = 4  # frames in hand: enough for a burst after network jitter, little as latency
 _POLL_S = 0.2  # how soon a stop is noticed while nothing comes
+_REPORT_S = 10.0  # longer than any time-out of opening
 
 
 class ReaderThread:
@@ -59,8 +64,11 @@ class ReaderThread:
     def video(self, heartbeat: Heartbeat) -> Video | None:
         """The open video, for its properties; None when asked to stop before it was open.
 
-        Raises what opening it raised.
+        What hangs here (a name server, a dead mount, a driver) cannot be interrupted, and trying
+        again beside it would only pile up threads. So there is no limit, but it is said. Raises
+        what opening it raised.
         """
+        started_s = said_s = self._clock()
         with self._change:
             while self._video is None:
                 if self._error is not None:
@@ -68,6 +76,10 @@ class ReaderThread:
                 if heartbeat.is_stopping:
                     return None
                 heartbeat.beat()
+                if self._clock() - said_s >= _REPORT_S:
+                    said_s = self._clock()
+                    waited_s = round(said_s - started_s)
+                    _log.warning("still opening", video=self._label, waited_s=waited_s)
                 self._change.wait(_POLL_S)
             return self._video
 
@@ -105,7 +117,9 @@ class ReaderThread:
                     return None
                 heartbeat.beat()
                 if self._clock() - since_s > silence_limit_s:
-                    raise SourceLost(f"{self._label}: no frame for {silence_limit_s:g} s")
+                    raise SourceLost(
+                        "stalled", f"{self._label}: no frame for {silence_limit_s:g} s"
+                    )
                 self._change.wait(_POLL_S)
             frame = self._frames.popleft()
             self._change.notify_all()
