@@ -9,20 +9,23 @@ from typing import Any
 
 import av
 import structlog
-from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from contract.errors import EncodeError, SourceError
+from producer.opening import (
+    NO_ANSWER,
+    READ_TIMEOUT_S,
+    is_rtsp,
+    lost,
+    open_container,
+    reason,
+    video_stream,
+)
 from producer.orient import is_quarter_turn, upright
 from producer.video import CapturedFrame, Image, MediaTimes, SourceLost, shrunk
 
 _log = structlog.get_logger()
 
-# A camera that sends nothing is noticed within 5 s. Opening has the limit twice: for the server's
-# answers, and for the first packet.
-OPEN_TIMEOUT_S = 4.5
-READ_TIMEOUT_S = 4.0
 # Packets may come for longer without giving a frame: a camera's next key frame can be 10 s away.
 FRAME_TIMEOUT_S = 30.0
 
@@ -31,30 +34,6 @@ MAX_FAULTS_IN_A_ROW = 100  # a demuxer that fails this often without a packet st
 # A format's flag. The times FFmpeg makes up for one of these (JPEG after JPEG) have nothing to do
 # with when a camera took the pictures.
 _NO_TIMES: Any = av.format.Flags.no_timestamps.value
-
-_NO_ANSWER = "no answer within the time allowed"
-
-# FFmpeg plays text files as ANSI art, one picture after the other.
-_NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
-
-_RTSP_OPTIONS = {
-    "rtsp_transport": "tcp",  # UDP, FFmpeg's default, loses packets and stops at firewalls
-    "allowed_media_types": "video",  # sound that goes on must not hide that the pictures stopped
-    # FFmpeg would watch the stream for a second to guess its rate, and hand over that second's
-    # frames all at once: late, and with a wrong time of capture.
-    "fpsprobesize": "0",
-    "analyzeduration": "1",
-}
-
-# What does not change by asking again; anything else a network can answer may be over in a second.
-_PERMANENT = (
-    av.error.ProtocolNotFoundError,
-    av.error.DemuxerNotFoundError,
-    av.error.DecoderNotFoundError,
-)
-# Not so for RTSP: a camera that starts, or a relay without its camera, knows no stream for a while
-# ("404") and hangs up half-way ("invalid data").
-_PERMANENT_HTTP = (*_PERMANENT, av.error.HTTPClientError, av.error.InvalidDataError)
 
 
 class MediaVideo:
@@ -85,9 +64,9 @@ class MediaVideo:
         self._on_damage = on_damage
         self._said_damage = False
         self._matrices: dict[int, bytes | None] = {}  # by the rotation that a frame states
-        self._container = _open(location, label, live=live)
+        self._container = open_container(location, label, live=live)
         try:
-            self._stream = _video_stream(self._container, label)
+            self._stream = video_stream(self._container, label)
         except SourceError:
             self._container.close()
             raise
@@ -102,15 +81,21 @@ class MediaVideo:
         self._times = MediaTimes(
             None if is_untimed else self._stream.time_base,
             None if self.is_endless else self._stream.average_rate,
-            counts_from_zero=live and _is_rtsp(location),
+            counts_from_zero=live and is_rtsp(location),
         )
 
     def frames(self) -> Iterator[CapturedFrame]:
         faults = 0
+        last_s = time.monotonic()
         while True:
             try:
                 for packet in self._packets():
                     faults = 0
+                    # Not left to whoever waits for frames: this thread would go on without him.
+                    if self.live and time.monotonic() - last_s >= FRAME_TIMEOUT_S:
+                        raise SourceLost(
+                            "stalled", f"{self.label}: no picture in {FRAME_TIMEOUT_S:g} s of video"
+                        )
                     for decoded in self._decoded(packet):
                         if decoded.is_corrupt:
                             self._note_damage("a picture is incomplete")
@@ -119,13 +104,14 @@ class MediaVideo:
                             pts_ns=self._times.next_ns(decoded.pts, decoded.dts),
                             image=partial(self._image, decoded),
                         )
+                        last_s = time.monotonic()
                 break
             except av.error.FFmpegError as error:
                 if self.live:
-                    raise _lost(self.label, error) from error
+                    raise lost(self.label, error) from error
                 if not isinstance(error, av.error.InvalidDataError):
-                    raise SourceError(f"{self.label}: reading failed: {_reason(error)}") from error
-                self._note_damage(_reason(error))
+                    raise SourceError(f"{self.label}: reading failed: {reason(error)}") from error
+                self._note_damage(reason(error))
                 faults += 1
                 if faults >= MAX_FAULTS_IN_A_ROW:
                     break  # what is left of the file is damage
@@ -145,7 +131,7 @@ class MediaVideo:
             if self.live and time.monotonic() - asked_s >= READ_TIMEOUT_S:
                 # FFmpeg hands out the picture its parser held back, as old as the silence, and
                 # would wait for as long once more.
-                raise SourceLost("stalled", f"{self.label}: {_NO_ANSWER}")
+                raise SourceLost("stalled", f"{self.label}: {NO_ANSWER}")
             yield packet
 
     def _count_frames(self) -> int | None:
@@ -191,7 +177,7 @@ class MediaVideo:
         except av.error.EOFError:
             return []  # the decoder was flushed before
         except av.error.FFmpegError as error:
-            self._note_damage(_reason(error))
+            self._note_damage(reason(error))
             return []
 
     def _note_damage(self, what: str) -> None:
@@ -199,56 +185,3 @@ class MediaVideo:
         if not self._said_damage:
             self._said_damage = True
             _log.warning("damaged video, going on", video=self.label, error=what)
-
-
-def _open(location: str, label: str, *, live: bool) -> InputContainer:
-    is_rtsp = _is_rtsp(location)
-    started_s = time.monotonic()
-    try:
-        return av.open(
-            location,
-            "r",
-            options=_RTSP_OPTIONS if is_rtsp else {},
-            timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S) if live else None,
-            metadata_errors="replace",  # a title in Latin-1 is no reason to refuse a video
-        )
-    except av.error.FFmpegError as error:
-        if live and time.monotonic() - started_s >= OPEN_TIMEOUT_S:
-            # Whatever FFmpeg calls it: an RTSP answer cut off by the time-out is "invalid data".
-            raise SourceLost("stalled", f"{label}: {_NO_ANSWER}") from error
-        if isinstance(error, av.error.HTTPUnauthorizedError):
-            raise SourceError(f"{label}: user name or password is wrong or missing") from error
-        if live and not isinstance(error, _PERMANENT if is_rtsp else _PERMANENT_HTTP):
-            raise _lost(label, error) from error
-        if isinstance(error, av.error.InvalidDataError):
-            raise SourceError(f"{label}: not a video, or cut short") from error
-        raise SourceError(f"{label}: {_reason(error)}") from error
-
-
-def _is_rtsp(location: str) -> bool:
-    return location.lower().startswith(("rtsp://", "rtsps://"))
-
-
-def _video_stream(container: InputContainer, label: str) -> VideoStream:
-    """The first moving picture; the cover of a music file is none."""
-    for stream in container.streams.video:
-        is_cover = stream.disposition & av.stream.Disposition.attached_pic
-        # No codec context: this FFmpeg has no decoder for it.
-        if not is_cover and stream.codec_context is not None:
-            if stream.codec_context.name in _NOT_VIDEO:
-                raise SourceError(f"{label}: not a video")
-            return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    raise SourceError(f"{label}: no video stream{', only ' if kinds else ''}{', '.join(kinds)}")
-
-
-def _lost(label: str, error: av.error.FFmpegError) -> SourceLost:
-    # The first is what an interrupted call comes back as, the second the network's own.
-    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
-        return SourceLost("stalled", f"{label}: {_NO_ANSWER}")
-    return SourceLost("closed", f"{label}: {_reason(error)}")
-
-
-def _reason(error: av.error.FFmpegError) -> str:
-    """FFmpeg's words without the location, which can hold a password."""
-    return str(error.strerror)

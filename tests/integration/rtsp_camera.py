@@ -27,10 +27,10 @@ _BITS = 10
 _SIDE_PX = 16
 
 
-def write_film(path: Path) -> Path:
+def write_film(path: Path, *, key_frame_every: int = KEY_FRAME_EVERY) -> Path:
     """H.264 whose pictures show their number, from 0, as a row of white and black squares."""
     encoding = (
-        f"aud=1:repeat-headers=1:keyint={KEY_FRAME_EVERY}:min-keyint={KEY_FRAME_EVERY}:scenecut=0"
+        f"aud=1:repeat-headers=1:keyint={key_frame_every}:min-keyint={key_frame_every}:scenecut=0"
     )
     with av.open(str(path), "w", format="h264") as container:
         options = {"tune": "zerolatency", "x264-params": encoding}

@@ -18,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from contract.event import SourceRecord, decode_record
 from contract.frame import FrameMessage
 from contract.keys import Keys
+from producer.media import MediaVideo
+from producer.video import SourceLost
 from tests.conftest import optional_tool
 from tests.integration.processes import RoleProcess, run_role
 from tests.integration.rtsp_camera import (
@@ -265,6 +267,23 @@ def test_a_stream_that_the_camera_ends_is_opened_again(
         assert producer.wait(5) == 0
     states = [record.state for record in records(redis_client)]
     assert states == ["started", "offline", "started", "ended"]
+
+
+def test_video_that_gives_no_picture_does_not_hold_its_thread_for_ever(
+    film: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[..., None],
+) -> None:
+    monkeypatch.setattr("producer.media.FRAME_TIMEOUT_S", 1.0)
+    one_key = write_film(tmp_path / "film.h264", key_frame_every=PICTURES)
+    with RtspCamera(one_key) as camera:
+        wait_until(lambda: time.time_ns() > camera.started_at_ns + 300_000_000)  # it has passed
+        video = MediaVideo(camera.url, camera.url, live=True)
+        with pytest.raises(SourceLost, match="no picture in 1 s of video") as caught:
+            next(video.frames())
+        video.close()
+    assert caught.value.reason == "stalled"
 
 
 def test_a_wrong_password_ends_at_once_and_no_password_is_shown(
