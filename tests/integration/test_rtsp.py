@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -249,6 +253,28 @@ def test_a_camera_that_is_frozen_from_the_start_is_noticed_and_waited_for(
             wait_until(lambda: newest(redis_client) is not None, BACK_WITHIN_S)
             producer.send(signal.SIGTERM)
             assert producer.wait(5) == 0
+
+
+def test_a_camera_that_freezes_at_any_moment_of_opening_is_noticed_in_time(film: Path) -> None:
+    def noticed_s(delay_s: float) -> float:
+        frozen_at_s: list[float] = []
+
+        def freeze() -> None:
+            camera.freeze()
+            frozen_at_s.append(time.monotonic())
+
+        with RtspCamera(film) as camera:
+            threading.Timer(delay_s, freeze).start()
+            with pytest.raises(SourceLost) as caught:
+                video = MediaVideo(camera.url, camera.url, live=True)
+                with closing(video):
+                    deque(video.frames(), maxlen=0)
+        assert caught.value.reason == "stalled"
+        return time.monotonic() - frozen_at_s[0]
+
+    moments_s = (0.01, 0.03, 0.06, 0.09)  # opening takes about 0.1 s
+    with ThreadPoolExecutor() as pool:
+        assert max(pool.map(noticed_s, moments_s)) <= NOTICED_WITHIN_S
 
 
 def test_a_stream_that_the_camera_ends_is_opened_again(
