@@ -9,6 +9,7 @@ socket buffers. And decoding the next frame overlaps with encoding this one.
 from __future__ import annotations
 
 import contextvars
+import queue
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
+from contract.errors import SourceError
 from producer.heartbeat import Heartbeat
 from producer.video import CapturedFrame, SourceLost, Video
 
@@ -24,6 +26,42 @@ _log = structlog.get_logger()
 CAPACITY = 4  # frames in hand: enough for a burst after network jitter, little as latency
 _POLL_S = 0.2  # how soon a stop is noticed while nothing comes
 _REPORT_S = 10.0  # longer than any time-out of opening
+LOCAL_OPEN_TIMEOUT_S = 30.0  # a network drive that has to wake up may take so long
+
+
+def open_in_time(
+    open_video: Callable[[], Video],
+    label: str,
+    stop: threading.Event,
+    *,
+    limit_s: float = LOCAL_OPEN_TIMEOUT_S,
+) -> Video | None:
+    """What `open_video` opens, in a thread of its own; None when asked to stop first.
+
+    Raises what it raises, and `SourceError` when a driver or a drive that hangs lets it take longer
+    than the limit.
+    """
+    answers: queue.SimpleQueue[Video | BaseException] = queue.SimpleQueue()
+
+    def body() -> None:
+        try:
+            answers.put(open_video())
+        except BaseException as caught:
+            answers.put(caught)
+
+    threading.Thread(target=body, name=f"open {label}", daemon=True).start()
+    deadline_s = time.monotonic() + limit_s
+    while not stop.is_set():
+        try:
+            answer = answers.get(timeout=_POLL_S)
+        except queue.Empty:
+            if time.monotonic() > deadline_s:
+                raise SourceError(f"{label}: did not open within {limit_s:g} s") from None
+        else:
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+    return None
 
 
 class ReaderThread:

@@ -18,7 +18,7 @@ import structlog.testing
 from contract.errors import SourceError
 from producer.encode import Jpeg, encode_jpeg
 from producer.heartbeat import Heartbeat
-from producer.reader import CAPACITY, ReaderThread
+from producer.reader import CAPACITY, ReaderThread, open_in_time
 from producer.source import find_sources
 from producer.video import CapturedFrame, Image, MediaTimes, SourceLost, Video
 from tests.integration.clips import (
@@ -309,6 +309,22 @@ def test_a_read_that_hangs_is_a_lost_source_and_its_thread_ends_when_it_can(
     camera.hang.set()
     assert camera.closed.wait(10)
     wait_until(lambda: not any(t.name == "read camera 0" for t in threading.enumerate()))
+
+
+def test_an_opening_that_hangs_at_the_start_is_given_up_or_stopped() -> None:
+    stop, opens = threading.Event(), threading.Event()
+    camera = Camera(0)
+
+    def open_video() -> Video:
+        opens.wait()
+        return camera
+
+    with pytest.raises(SourceError, match=r"camera 0: did not open within 0\.1 s"):
+        open_in_time(open_video, "camera 0", stop, limit_s=0.1)
+    threading.Timer(0.1, stop.set).start()
+    assert open_in_time(open_video, "camera 0", stop) is None
+    opens.set()
+    assert open_in_time(open_video, "camera 0", threading.Event()) is camera
 
 
 def test_an_opening_that_hangs_is_said_now_and_then() -> None:
