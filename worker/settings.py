@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from contract.process.settings import RedisTimeout, ServiceSettings, usable_cores
+from contract.process.settings import Partitions, RedisTimeout, ServiceSettings, usable_cores
 
 
 class WorkerSettings(ServiceSettings):
@@ -39,6 +39,7 @@ class WorkerSettings(ServiceSettings):
         100_000, ge=1, description="about how many events the events stream keeps"
     )
     keep_dead: int = Field(1_000, ge=1, description="how many dead letters are kept")
+    partitions: Partitions = None
     redis_timeout: RedisTimeout = 60.0
     decode_threads: int = Field(
         default_factory=lambda: min(16, usable_cores()),

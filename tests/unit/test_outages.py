@@ -1,0 +1,82 @@
+"""Of several places one may be away, and the others are not to wait for it."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from contract.errors import BrokerError, BrokerUnavailable
+from contract.outage import Outages
+
+GONE = redis.ConnectionError("gone")
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def outages(clock: Clock) -> Outages:
+    return Outages("worker", ["partition 0", "partition 1"], 60.0, clock)
+
+
+def test_a_place_that_failed_is_left_out_until_it_is_due(outages: Outages, clock: Clock) -> None:
+    assert outages.usable() == [0, 1]
+    outages.failed(1, GONE, clock.now_s)
+    assert outages.usable() == [0]
+    assert outages.wait_s() == 0.0
+    clock.now_s += 3.0
+    assert outages.usable() == [0, 1]
+    assert outages.answered(1)
+    assert not outages.answered(1)
+
+
+def test_one_that_hangs_gets_a_small_part_of_the_time(outages: Outages, clock: Clock) -> None:
+    began_s = clock.now_s
+    clock.now_s += 5.0
+    outages.failed(0, redis.TimeoutError("timeout"), began_s)
+    clock.now_s += 19.9
+    assert outages.usable() == [1]
+    clock.now_s += 0.2
+    assert outages.usable() == [0, 1]
+
+
+def test_with_all_away_the_first_that_is_due_is_waited_for(outages: Outages, clock: Clock) -> None:
+    outages.failed(0, GONE, clock.now_s)
+    outages.failed(1, GONE, clock.now_s)
+    assert outages.usable() == []
+    wait_s = outages.wait_s()
+    assert 0 < wait_s <= 0.05
+    clock.now_s += wait_s
+    assert outages.usable()
+
+
+def test_it_gives_up_only_when_all_are_away_for_too_long(outages: Outages, clock: Clock) -> None:
+    outages.failed(0, GONE, clock.now_s)
+    clock.now_s += 1000.0
+    outages.failed(0, GONE, clock.now_s)  # the other answers all the time
+    outages.failed(1, GONE, clock.now_s)
+    clock.now_s += 59.0
+    outages.failed(1, GONE, clock.now_s)
+    clock.now_s += 1.0
+    with pytest.raises(BrokerUnavailable, match="worker: no Redis for 60 s: gone"):
+        outages.failed(0, GONE, clock.now_s)
+
+
+def test_what_waiting_does_not_cure_is_an_error_at_once(outages: Outages, clock: Clock) -> None:
+    with pytest.raises(BrokerError, match="worker, partition 1: Redis refused: WRONGTYPE"):
+        outages.failed(1, redis.ResponseError("WRONGTYPE no"), clock.now_s)
+
+
+def test_a_single_place_is_called_by_no_name(clock: Clock) -> None:
+    outages = Outages("cam", ["partition 0"], None, clock)
+    with pytest.raises(BrokerError, match=r"^cam: Redis refused"):
+        outages.failed(0, redis.ResponseError("no"), clock.now_s)
