@@ -165,6 +165,7 @@ class Subscription:
             except REFUSED as error:
                 # Nothing is lost: what we hold goes to others when they presume us dead.
                 _log.warning("left without telling Redis: %s", error)
+        self._outages.close()
         self._done.clear()
         self._fetched.clear()
 
@@ -172,7 +173,10 @@ class Subscription:
         if streams:
             self._streams += streams
             names = [stream.key for stream in self._streams]
-            self._outages = Outages(self._who, names, self._timeout_s)
+            self._outages = Outages(self._who, names, self._timeout_s, self._probe)
+
+    def _probe(self, place: int) -> None:
+        self._client.exists(self._streams[place].key)
 
     def _open(self, place: int) -> bool:
         """Whether its place to start is known."""

@@ -112,7 +112,7 @@ def explained(url: str) -> Iterator[None]:
     try:
         yield
     except REFUSED as error:
-        if isinstance(error, UNREACHABLE):
+        if isinstance(error, (*UNREACHABLE, RedisClusterException)):
             raise BrokerUnavailable(f"no Redis at {redacted(url)}: {error}") from error
         raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
 
@@ -178,7 +178,8 @@ def _retry(retries: int) -> Retry:
 def _seeds(url: str) -> list[str]:
     """For the URL of a cluster one plain URL for each node in it, else nothing.
 
-    Raises `ValueError` for one that names a database, which a cluster does not have.
+    Raises `ValueError` for what is no such URL, and for one that names a database, which a cluster
+    does not have.
     """
     scheme, _, rest = url.partition("://")
     if scheme not in _CLUSTER_SCHEMES:
@@ -188,10 +189,15 @@ def _seeds(url: str) -> list[str]:
     nodes, _, database = place.partition("/")
     if database not in ("", "0"):
         raise ValueError("a cluster has no databases")
-    return [
+    seeds = [
         f"{_CLUSTER_SCHEMES[scheme]}://{user}{at}{node.strip()}{mark}{query}"
         for node in nodes.split(",")
     ]
+    for seed in seeds:
+        node = urlsplit(seed)
+        if not node.hostname or node.port == 0:  # asking for the port checks it
+            raise ValueError("expected host:port")
+    return seeds
 
 
 @contextmanager

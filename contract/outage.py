@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,7 +17,8 @@ _log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S = 0.05
 _LONGEST_DELAY_S = 2.0
-_PATIENCE = 4.0  # times as long as a failed call took, others are served before the next one
+_HANGS_S = 1.0  # a call that fails after this long was not refused but left hanging
+_PROBE_EVERY_S = 0.25
 
 
 class Outage:
@@ -87,6 +90,8 @@ class Outages:
     who       as in `Outage`
     names     of the places, in their order
     limit_s   give up when none of them has answered for this many seconds; None = never
+    probe     asks a place for a sign of life. One that hangs is asked in a thread, or each try
+              would cost the others a socket time-out
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class Outages:
         who: str,
         names: Sequence[str],
         limit_s: float | None,
+        probe: Callable[[int], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         single = len(names) == 1
@@ -101,7 +107,13 @@ class Outages:
         self._places = [Outage(who if single else f"{who}, {name}", None, clock) for name in names]
         self._due_s = [0.0 for _ in names]
         self._limit_s = limit_s
+        self._probe = probe
         self._clock = clock
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Ask nobody any more. A thread that asks ends after this try."""
+        self._closed.set()
 
     def usable(self) -> list[int]:
         """The places that may be asked: those that answer, and those whose next try is due."""
@@ -135,11 +147,25 @@ class Outages:
                 raise BrokerUnavailable(
                     f"{self._who}: no Redis for {gone_s:.0f} s: {error}"
                 ) from error
-        else:
-            # One that hangs costs a socket time-out each time: the others get the better part.
-            delay_s = max(delay_s, _PATIENCE * (now_s - began_s))
+        elif now_s - began_s >= _HANGS_S:
+            delay_s = math.inf
         self._due_s[place] = now_s + delay_s
+        if delay_s == math.inf:
+            threading.Thread(
+                target=self._ask_until_answer, args=(place,), name=f"probe {place}", daemon=True
+            ).start()
 
     def answered(self, place: int) -> bool:
         """A call got its answer. Whether the place had been away."""
         return self._places[place].over()
+
+    def _ask_until_answer(self, place: int) -> None:
+        while not self._closed.wait(_PROBE_EVERY_S):
+            try:
+                self._probe(place)
+            except Exception as error:
+                if not is_passing(error):
+                    break  # whoever asks next is told
+            else:
+                break
+        self._due_s[place] = 0.0

@@ -76,8 +76,8 @@ class RedisFrameQueue:
     keep_events    about how many entries the events stream keeps
     keep_dead      how many dead letters are kept
 
-    All methods raise redis's own errors; `PartitionedQueue` waits them out. `renew` and `report`
-    may be called from other threads.
+    All methods raise redis's own errors; `PartitionedQueue` waits them out. `renew`, `report`
+    and `probe` may be called from other threads.
     """
 
     def __init__(
@@ -221,6 +221,10 @@ class RedisFrameQueue:
     def lost_touch(self) -> None:
         """The connection broke: look for frames that were handed out to us unseen."""
         self._reread_own = True
+
+    def probe(self) -> None:
+        """Ask the server for a sign of life."""
+        self._client.exists(self._keys.frames)
 
     def forget(self, delivery: Delivery) -> None:
         """Give up a delivery unsettled: it is read again, when touch was lost or its lease ran

@@ -50,7 +50,7 @@ class PartitionedQueue:
     ) -> None:
         self._queues = list(queues)
         names = [f"partition {queue.partition}" for queue in queues]
-        self._outages = Outages("worker", names, timeout_s, clock)
+        self._outages = Outages("worker", names, timeout_s, self._probe, clock)
         self._on_settled = on_settled
         self._on_outage = on_outage
         self._pause = pause
@@ -134,6 +134,7 @@ class PartitionedQueue:
 
     def leave(self) -> None:
         """Take our name off the groups, unless frames are still pending under it."""
+        self._outages.close()
         for place, queue in enumerate(self._queues):
             try:
                 queue.settle(self._unsettled[place])
@@ -153,6 +154,9 @@ class PartitionedQueue:
             if snapshot is not None:
                 snapshots[place] = snapshot
         return snapshots
+
+    def _probe(self, place: int) -> None:
+        self._queues[place].probe()
 
     @property
     def _slice_s(self) -> float:
