@@ -176,7 +176,9 @@ class Subscription:
             self._outages = Outages(self._who, names, self._timeout_s, self._probe)
 
     def _probe(self, place: int) -> None:
-        self._client.exists(self._streams[place].key)
+        # A command of one key: with those of many, redis-py's cluster client does not look for the
+        # new master when the old one fails to answer.
+        self._client.xlen(self._streams[place].key)
 
     def _open(self, place: int) -> bool:
         """Whether its place to start is known."""

@@ -36,10 +36,11 @@ _PASSING = (
     redis.exceptions.TryAgainError,
     redis.exceptions.SlotNotCoveredError,
 )
-# redis-py has no classes of their own for these. The last three: no node of the cluster answers,
-# its nodes do not agree yet, they send us round in a circle.
+# redis-py has no classes of their own for these. UNBLOCKED: a read that waited on a stream that is
+# gone, or on a master that became a replica. The last three: no node of the cluster answers, its
+# nodes do not agree yet, they send us round in a circle.
 _PASSING_WORDS = (
-    "MISCONF", "NOREPLICAS",
+    "MISCONF", "NOREPLICAS", "UNBLOCKED",
     "Redis Cluster cannot be connected", "startup_nodes could not agree", "TTL exhausted",
 )  # fmt: skip
 # A wrong password is a connection error to redis-py; no waiting makes it right.

@@ -79,6 +79,8 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
                 consumer,
                 keep_events=settings.keep_events,
                 keep_dead=settings.keep_dead,
+                # Or a reader that comes later would know of one partition only.
+                announce=partial(agree_on_partitions, client, settings.prefix, partitions),
             )
             for partition in range(partitions)
         ],

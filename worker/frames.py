@@ -75,6 +75,7 @@ class RedisFrameQueue:
     lease_s        see `LEASE_S`; shorter in tests
     keep_events    about how many entries the events stream keeps
     keep_dead      how many dead letters are kept
+    announce       called before the group is made: the server is new, or it lost its data
 
     All methods raise redis's own errors; `PartitionedQueue` waits them out. `renew`, `report`
     and `probe` may be called from other threads.
@@ -89,6 +90,7 @@ class RedisFrameQueue:
         lease_s: float = LEASE_S,
         keep_events: int = 100_000,
         keep_dead: int = 1_000,
+        announce: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -97,6 +99,7 @@ class RedisFrameQueue:
         self._lease_s = lease_s
         self._keep_events = keep_events
         self._keep_dead = keep_dead
+        self._announce = announce
         self._clock = clock
         self._settle, self._claim, self._attempt, self._renew, self._leave, self._report = (
             Script(client, "worker", name)
@@ -224,7 +227,9 @@ class RedisFrameQueue:
 
     def probe(self) -> None:
         """Ask the server for a sign of life."""
-        self._client.exists(self._keys.frames)
+        # A command of one key: with those of many, redis-py's cluster client does not look for the
+        # new master when the old one fails to answer.
+        self._client.xlen(self._keys.frames)
 
     def forget(self, delivery: Delivery) -> None:
         """Give up a delivery unsettled: it is read again, when touch was lost or its lease ran
@@ -270,6 +275,7 @@ class RedisFrameQueue:
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error) and "no such key" not in str(error).lower():
                 raise
+        self._announce()
         try:
             self._client.xgroup_create(
                 self._keys.frames, names.WORKERS_GROUP, id="0", mkstream=True

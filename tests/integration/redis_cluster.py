@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import redis
@@ -18,11 +18,22 @@ NODE_TIMEOUT_MS = 1000  # without an answer for so long, a master is replaced
 
 
 class Node:
-    """One server process, which keeps its place in the cluster over a restart, but no data."""
+    """One server process, which keeps its place in the cluster over a restart, but no data.
 
-    def __init__(self, folder: Path, port: int, bus_port: int) -> None:
+    `url` is how to reach it, by default without TLS; `options` are more of its configuration.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        bus_port: int,
+        url: str = "",
+        options: Mapping[str, object] | None = None,
+    ) -> None:
         self._folder, self.port, self._bus_port = folder, port, bus_port
-        self._client = connect(f"redis://127.0.0.1:{port}", retries=0)
+        self._options = options or {}
+        self._client = connect(url or f"redis://127.0.0.1:{port}", retries=0)
         self._client.response_callbacks.clear()  # replies as they are
         self.start()
 
@@ -39,8 +50,11 @@ class Node:
             "repl-diskless-sync-delay": 0,
             "save": "",
             "dir": self._folder,
+            **self._options,
         }
-        flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        flags: list[str] = []
+        for name, value in options.items():
+            flags += [f"--{name}", str(value)]
         self._process = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL)
 
     def ask(self, *command: str | int) -> str:
@@ -76,7 +90,7 @@ class Cluster:
 
     def __init__(self, folder: Path, wait_until: Callable[..., None]) -> None:
         program = optional_tool("redis-cli", shutil.which("redis-cli"))
-        ports = iter(_free_ports(12))
+        ports = iter(free_ports(12))
         self.nodes: list[Node] = []
         try:
             for number in range(6):
@@ -127,7 +141,8 @@ class Cluster:
             node.close()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listened at just now."""
     probes = [socket.socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))

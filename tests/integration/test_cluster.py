@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -15,6 +18,7 @@ import pytest
 import redis
 
 from consumer import EventReader
+from consumer.cli import main as emotion_events
 from contract import keys as names
 from contract.connect import check, connect, is_passing
 from contract.errors import BrokerUnavailable, UsageError
@@ -23,14 +27,15 @@ from contract.keys import Keys, partition_of
 from contract.partitions import agree_on_partitions
 from contract.script import Script
 from contract.snapshot import read_snapshot
+from tests.conftest import optional_tool
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess
-from tests.integration.redis_cluster import Cluster, Node
+from tests.integration.redis_cluster import Cluster, Node, free_ports
 from worker.frames import Delivery, RedisFrameQueue, Settlement
 from worker.partitions import PartitionedQueue
 
 SCRIPTED = "tests.integration.scripted_worker"
-FRAMES, FRAME_MS = 240, 25
+FRAMES, FRAME_MS = 200, 25
 SOCKET_TIMEOUT_S = 5.0
 
 
@@ -62,7 +67,7 @@ def client(cluster: Cluster) -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds."""
+    """Five seconds."""
     times_ms = range(0, FRAMES * FRAME_MS, FRAME_MS)
     return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", times_ms, width=64, height=48)
 
@@ -144,6 +149,57 @@ def test_a_batch_of_both_partitions_is_settled_through_the_cluster(
         assert (snapshot.events, snapshot.backlog, snapshot.pending) == (3, 0, 0)
         assert snapshot.unaccounted == 0
         assert snapshot.workers == ()
+
+
+@pytest.fixture
+def secret_node(tmp_path: Path, wait_until: Callable[..., None]) -> Iterator[tuple[Node, str]]:
+    """A cluster of one node behind TLS and a password, and its place with the certificate."""
+    openssl = optional_tool("openssl", shutil.which("openssl"))
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    out = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*make, *name, *out], check=True, capture_output=True, timeout=30)
+    port, bus_port = free_ports(2)
+    place = f"127.0.0.1:{port}?ssl_ca_certs={certificate}"
+    options = {
+        "port": 0,
+        "tls-port": port,
+        "tls-cluster": "yes",  # or it tells its clients the port without TLS
+        "tls-auth-clients": "no",
+        "tls-cert-file": certificate,
+        "tls-key-file": key,
+        "tls-ca-cert-file": certificate,
+        "requirepass": "s/cret",
+    }
+    node = Node(tmp_path / "node", port, bus_port, f"rediss://:s%2Fcret@{place}", options)
+    try:
+        wait_until(lambda: node.ask("PING") == "PONG")
+        node.ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: "cluster_state:ok" in node.ask("CLUSTER", "INFO"))
+        yield node, place
+    finally:
+        node.close()
+
+
+def test_a_cluster_behind_tls_and_a_password(
+    secret_node: tuple[Node, str],
+    wait_until: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    node, place = secret_node
+    url = f"rediss+cluster://:s%2Fcret@{place}"
+    with RoleProcess(SCRIPTED, "--redis", url, "--partitions", "2") as worker:
+        assert worker.log("ready")["redis"] == f"rediss+cluster://***@127.0.0.1:{node.port}"
+        for keys in BOTH:
+            wait_until(lambda key=keys.frames: node.ask("EXISTS", key) == "1")
+        assert emotion_events(["status", "--redis", url, "--format", "json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["workers"]) == 1
+    for wrong in (f"rediss+cluster://:other@{place}", f"rediss+cluster://127.0.0.1:{node.port}"):
+        assert emotion_events(["status", "--redis", wrong]) == 1
+        message = capsys.readouterr().err
+        assert "no Redis Cluster at rediss+cluster://" in message
+        assert "other" not in message
 
 
 def test_a_script_unknown_to_one_master_is_sent_while_another_is_away(
@@ -234,7 +290,7 @@ class Watcher:
         self._thread.join(20)
 
 
-@pytest.mark.parametrize("how", ["killed", "severed", "frozen"])
+@pytest.mark.parametrize("how", ["handed over", "killed", "severed", "frozen"])
 def test_a_master_dies_and_its_replica_takes_over(
     cluster: Cluster,
     clip: Path,
@@ -242,9 +298,9 @@ def test_a_master_dies_and_its_replica_takes_over(
     how: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """killed: SIGKILL. severed: SIGKILL while its replica is cut off, so that it lacks the last
-    frames. frozen: SIGSTOP, so that every call to it ends by the socket time-out; it comes back as
-    a replica.
+    """handed over: by an operator. killed: SIGKILL. severed: SIGKILL while its replica is cut
+    off, so that it lacks the last frames. frozen: SIGSTOP, so that every call to it ends by the
+    socket time-out; it comes back as a replica.
     """
     here, dying = BOTH
     server = ("--redis", cluster.url, "--redis-timeout", "30")
@@ -264,6 +320,8 @@ def test_a_master_dies_and_its_replica_takes_over(
             for source in SOURCES:
                 wait_until(lambda w=watcher, s=source: count(w, s) >= 40)
 
+        idle = connect(cluster.url, retries=0)
+        stack.callback(idle.close)
         master = cluster.master_of(dying.frames)
         published_before = 0
         if how == "severed":
@@ -271,12 +329,19 @@ def test_a_master_dies_and_its_replica_takes_over(
                 master.stop()
         elif how == "killed":
             master.stop()
-        else:
+        elif how == "frozen":
             master.send(signal.SIGSTOP)
+        else:
+            cluster.replica_of(master).ask("CLUSTER", "FAILOVER")
         died_s = time.monotonic()
 
         for process in producers:
             assert process.wait(40) == 0
+        if how == "killed":  # who has not noticed yet, learns by one failure who the master is
+            probe = RedisFrameQueue(idle, dying, "probe").probe
+            with pytest.raises(redis.ConnectionError):
+                probe()
+            probe()
         replica = connect(cluster.url)
         stack.callback(replica.close)
         wait_until(lambda: all(read_snapshot(replica, keys).backlog == 0 for keys in BOTH), 40)
@@ -302,6 +367,8 @@ def test_a_master_dies_and_its_replica_takes_over(
         assert lost[here.partition] == 0
         if how == "severed":
             assert lost[dying.partition] >= 8
+        if how == "handed over":
+            assert lost[dying.partition] == 0
         for name, value in {
             "lost": lost[dying.partition],
             "gap_here_s": round(alone.longest_gap_s(SOURCES[0], died_s), 2),
@@ -314,7 +381,7 @@ def test_a_master_dies_and_its_replica_takes_over(
         assert alone.longest_gap_s(SOURCES[0], died_s) < SOCKET_TIMEOUT_S + 1.0
         if how == "frozen":
             master.send(signal.SIGCONT)
-        else:
+        elif how != "handed over":
             master.start()
 
 

@@ -120,6 +120,9 @@ def test_workers_share_both_partitions_and_a_reader_sees_one_system(
         assert (status["published"], status["events"], status["unaccounted"]) == (60, 60, 0)
         assert sorted(source["source"] for source in status["sources"]) == sorted(sources)
         assert len(status["workers"]) == 2  # each once
+
+        redis_client.flushall()
+        wait_until(lambda: read_partitions(redis_client, "emotion") == 2)  # they say it again
         for process in (first, second):
             process.send(signal.SIGTERM)
             assert process.wait() == 0

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from redis.exceptions import RedisClusterException
 
+from contract.connect import is_passing
 from contract.errors import BrokerError, BrokerUnavailable
 from contract.outage import Outages
 
@@ -108,3 +110,31 @@ def test_a_single_place_is_called_by_no_name(clock: Clock) -> None:
     outages = Outages("cam", ["partition 0"], None, print, clock)
     with pytest.raises(BrokerError, match=r"^cam: Redis refused"):
         outages.failed(0, redis.ResponseError("no"), clock.now_s)
+
+
+def cluster_error(cause: Exception | None) -> Exception:
+    error = RedisClusterException("Redis Cluster cannot be connected. Please provide at least one")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (redis.exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"), True),
+        (redis.exceptions.MasterDownError("MASTERDOWN Link with MASTER is down"), True),
+        (redis.exceptions.SlotNotCoveredError('Slot "1" not covered by the cluster.'), True),
+        (redis.exceptions.ClusterError("TTL exhausted."), True),
+        (redis.exceptions.TryAgainError("TRYAGAIN Multiple keys request"), True),
+        (redis.exceptions.ReadOnlyError("READONLY You can't write against a replica"), True),
+        (redis.ResponseError("UNBLOCKED the stream key no longer exists"), True),
+        (cluster_error(GONE), True),
+        (cluster_error(redis.AuthenticationError("WRONGPASS no")), False),
+        (RedisClusterException("EVALSHA - all keys must map to the same key slot"), False),
+        (redis.ResponseError("CROSSSLOT Keys in request don't hash to the same slot"), False),
+    ],
+)
+def test_what_a_fail_over_brings_passes_and_a_mistake_does_not(
+    error: Exception, passes: bool
+) -> None:
+    assert is_passing(error) == passes
