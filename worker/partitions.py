@@ -112,8 +112,8 @@ class PartitionedQueue:
         """End deliveries, those of one partition in one atomic step."""
         for item in settlements:
             self._unsettled[item.delivery.partition].append(item)
-        for _ in self._ready():
-            pass
+        for place in self._outages.usable():
+            self._settle_rest(place)
 
     def renew(self) -> int:
         """Renew the leases of everything in hand; returns how many are still ours."""

