@@ -30,7 +30,10 @@ T = TypeVar("T")
 _ACKNOWLEDGE_AFTER = 64
 _ACKNOWLEDGE_AFTER_S = 0.1
 
-_SLICE_S = 0.02  # how long to wait at one of several streams of a cluster
+# In a cluster no read can wait at two streams, and one that waits at each in turn hangs on: a quiet
+# server looks only every 100 ms which waits are over. So several are asked in turn, each once in
+# this time for every stream there is.
+_POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +133,10 @@ class Subscription:
         places = [place for place in self._outages.usable() if place in self._opened]
         if not places:
             self._pause(min(longest_s, self._outages.wait_s()))
-        elif len(places) == 1 or not is_cluster(self._client):
+        elif len(places) > 1 and is_cluster(self._client):
+            self._pause(min(longest_s, _POLL_S * len(places)))
+        else:
             self._wait_at(places, longest_s)
-        else:  # no read can wait at two of them
-            until_s = time.monotonic() + longest_s
-            at = 0
-            while (left_s := until_s - time.monotonic()) > 0 and not self._is_stopped():
-                if self._wait_at([places[at % len(places)]], min(left_s, _SLICE_S)):
-                    return
-                at += 1
 
     def take(self) -> Delivery | None:
         """The next entry in hand, if any."""
@@ -186,19 +184,17 @@ class Subscription:
             self._opened.add(place)
         return place in self._opened
 
-    def _wait_at(self, places: list[int], longest_s: float) -> bool:
-        """Whether something came, or a server went away."""
+    def _wait_at(self, places: list[int], longest_s: float) -> None:
         # An entry read here only wakes us: `fetch` reads it again, together with the counts that
         # say what was missed. BLOCK 0 would wait for ever.
         block_ms = max(1, int(longest_s * 1000))
         after: Any = {self._streams[place].key: self._streams[place].wake_after for place in places}
         began_s = time.monotonic()
         try:
-            return bool(self._client.xread(after, count=1, block=block_ms))
+            self._client.xread(after, count=1, block=block_ms)
         except REFUSED as error:
             for place in places:
                 self._fail(place, error, began_s)
-            return True
 
     def _acknowledge(self) -> None:
         for place in self._outages.usable():

@@ -17,10 +17,10 @@ from worker.frames import Delivery, RedisFrameQueue, Settlement
 _log = structlog.get_logger()
 T = TypeVar("T")
 
-# A quiet worker waits at one partition after the other, because in a cluster no read can wait at
-# two. A frame may have to wait for a round, and every slice of it is a command.
-_ROUND_S = 0.04
-_SLICE_S = 0.005
+# In a cluster no read can wait at two partitions, and one that waits at each in turn hangs on: a
+# quiet server looks only every 100 ms which waits are over. So several are asked in turn, each once
+# in this time for every partition there is.
+_POLL_S = 0.005
 
 
 class PartitionedQueue:
@@ -30,7 +30,7 @@ class PartitionedQueue:
     timeout_s    how long all of them may be away
     on_settled   hears of every settlement, and whether it was this worker's to make
     on_outage    called once at the start of each outage of a partition
-    pause        waits for so many seconds, or until the worker is to stop
+    pause        waits for so many seconds, or until the worker is to stop: then it returns true
 
     A partition that is away is left out until its next try is due; the others go on. What cannot be
     settled there is kept, and settled first when it is back. Raises `BrokerUnavailable` when none
@@ -61,23 +61,13 @@ class PartitionedQueue:
     def read(self, count: int, block_s: float) -> list[Delivery]:
         """Up to `count` new frames of all partitions together; waits for the first, up to
         `block_s` or `MAX_BLOCK_S`."""
-        # Another one is first each time, or a busy one would leave no room for the others.
-        self._turn += 1
+        if len(self._queues) == 1:
+            return self._read_one(count, block_s)
         until_s = self._clock() + min(block_s, MAX_BLOCK_S)
-        found: list[Delivery] = []
-        for place in self._ready():
-            room = count - len(found)
-            found += self._ask(place, partial(self._queues[place].read, room, 0.0)) or ()
-            if len(found) == count:
+        while not (found := self._sweep(count)):
+            left_s = until_s - self._clock()
+            if left_s <= 0 or self._pause(min(left_s, _POLL_S * len(self._queues))):
                 break
-        while not found and (left_s := until_s - self._clock()) > 0:
-            self._turn += 1
-            place = next(self._ready(), -1)
-            if place < 0:
-                self._pause(min(left_s, self._outages.wait_s()))
-                break
-            slice_s = min(left_s, self._slice_s)
-            found += self._ask(place, partial(self._queues[place].read, count, slice_s)) or ()
         return found
 
     def recover(self, count: int) -> list[Delivery]:
@@ -158,11 +148,23 @@ class PartitionedQueue:
     def _probe(self, place: int) -> None:
         self._queues[place].probe()
 
-    @property
-    def _slice_s(self) -> float:
-        if len(self._queues) == 1:
-            return MAX_BLOCK_S
-        return max(_SLICE_S, _ROUND_S / len(self._queues))
+    def _read_one(self, count: int, block_s: float) -> list[Delivery]:
+        for place in self._ready():
+            return self._ask(place, partial(self._queues[place].read, count, block_s)) or []
+        self._pause(min(block_s, self._outages.wait_s()))
+        return []
+
+    def _sweep(self, count: int) -> list[Delivery]:
+        """Up to `count` new frames of all partitions together; does not wait."""
+        # Another one is first each time, or a busy one would leave no room for the others.
+        self._turn += 1
+        found: list[Delivery] = []
+        for place in self._ready():
+            room = count - len(found)
+            found += self._ask(place, partial(self._queues[place].read, room, 0.0)) or ()
+            if len(found) == count:
+                break
+        return found
 
     def _ready(self) -> Iterator[int]:
         """The partitions that may be asked, in turn, each after its rest was settled."""
