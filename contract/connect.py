@@ -97,8 +97,8 @@ def check(client: redis.Redis, url: str) -> None:
         client.ping()
         try:
             answer: Any = client.info("cluster")
-        except redis.exceptions.NoPermissionError:
-            return  # then the first command that the node does not take says it
+        except redis.ResponseError:
+            return  # it does not tell us; then the first command it does not take will
     if answer.get("cluster_enabled"):
         place = urlsplit(url)
         scheme = "rediss+cluster" if place.scheme == "rediss" else "redis+cluster"

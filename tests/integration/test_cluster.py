@@ -367,8 +367,8 @@ def test_a_master_dies_and_its_replica_takes_over(
         assert lost[here.partition] == 0
         if how == "severed":
             assert lost[dying.partition] >= 8
-        if how == "handed over":
-            assert lost[dying.partition] == 0
+        # Only the last were lost (below), so they were accepted within a second before.
+        assert lost[dying.partition] <= (0 if how == "handed over" else 1000 // FRAME_MS)
         for name, value in {
             "lost": lost[dying.partition],
             "gap_here_s": round(alone.longest_gap_s(SOURCES[0], died_s), 2),
