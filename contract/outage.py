@@ -16,7 +16,8 @@ from contract.errors import BrokerError, BrokerUnavailable
 _log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S = 0.05
-_LONGEST_DELAY_S = 2.0
+# A fail-over of a cluster costs two: one call learns who the new master is, the next one asks it.
+_LONGEST_DELAY_S = 1.0
 _HANGS_S = 1.0  # a call that fails after this long was not refused but left hanging
 _PROBE_EVERY_S = 0.25
 

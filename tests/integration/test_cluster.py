@@ -19,13 +19,13 @@ import redis
 
 from consumer import EventReader
 from consumer.cli import main as emotion_events
+from consumer.tail import Tail
 from contract import keys as names
 from contract.connect import check, connect, is_passing
 from contract.errors import BrokerUnavailable, UsageError
 from contract.event import EmotionEvent, decode_record
 from contract.keys import Keys, partition_of
 from contract.partitions import agree_on_partitions
-from contract.script import Script
 from contract.snapshot import read_snapshot
 from tests.conftest import optional_tool
 from tests.integration.clips import write_video
@@ -202,17 +202,24 @@ def test_a_cluster_behind_tls_and_a_password(
         assert "other" not in message
 
 
-def test_a_script_unknown_to_one_master_is_sent_while_another_is_away(
-    cluster: Cluster, client: redis.Redis
-) -> None:
+def test_nothing_asks_the_node_of_another_partition(cluster: Cluster, client: redis.Redis) -> None:
+    """As redis-py does by itself: the default node for the keys of XREAD and XREADGROUP, and every
+    master to take a script that one of them does not know."""
     here, away = BOTH
-    script = Script(client, "worker", "attempt")
+    publish(client, here, 1)
+    queue = RedisFrameQueue(client, here, "w")
+    assert queue.recover(1) == []
     node = cluster.master_of(away.frames)
+    assert client.set_default_node(client.get_node(host="127.0.0.1", port=node.port))  # type: ignore[attr-defined]
     cluster.master_of(here.frames).ask("SCRIPT", "FLUSH")
     node.send(signal.SIGSTOP)
     try:
-        assert script(keys=[here.attempts], args=["1-0", 1]) == 1
-        assert script(keys=[here.attempts], args=["1-0", 1]) == 2
+        (delivery,) = queue.read(1, 0.1)
+        assert queue.settle([Settlement(delivery, "event", b"e")]) == [True]
+        assert client.xread({here.events: "0"}, count=1)
+        tail = Tail(client, here.events, "beginning")
+        tail.open()
+        assert len(tail.fetch(5).entries) == 1
     finally:
         node.send(signal.SIGCONT)
 

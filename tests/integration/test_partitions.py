@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -143,6 +145,23 @@ def test_another_number_of_partitions_is_refused(
     assert agree_on_partitions(redis_client, "other", None) == 1
     with pytest.raises(UsageError, match="the system 'other' has 1, got 2"):
         agree_on_partitions(redis_client, "other", 2)
+
+
+def test_roles_that_start_in_one_moment_agree_on_one_number(redis_client: redis.Redis) -> None:
+    start = threading.Barrier(8)
+
+    def role(wanted: int) -> int | None:
+        start.wait(10)
+        try:
+            return agree_on_partitions(redis_client, "emotion", wanted)
+        except UsageError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(role, [2, 3] * 4))
+    decided = read_partitions(redis_client, "emotion")
+    assert decided in (2, 3)
+    assert answers == [wanted if wanted == decided else None for wanted in [2, 3] * 4]
 
 
 def test_readers_never_decide_the_number(
