@@ -60,8 +60,8 @@ def connect(url: str, *, retries: int = 3) -> redis.Redis:
     leaves entries in our name, which only the caller can look up), anything else is safe because
     every script is idempotent.
 
-    Raises `UsageError` for a URL of another kind, `BrokerUnavailable` and `BrokerError` for a
-    cluster that does not answer.
+    Raises `UsageError` for a URL of another kind or of no cluster, and `BrokerUnavailable` for a
+    cluster that does not answer or refuses us.
     """
     with _usable(url):
         seeds = _seeds(url)
