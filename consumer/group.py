@@ -7,12 +7,12 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from consumer.progress import Missed, Start, format_id
 from consumer.tail import Batch
 from contract.connect import REFUSED
+from contract.script import Script
 from contract.wire import Entry
 
 if TYPE_CHECKING:
@@ -48,10 +48,8 @@ class Member:
         self._claim_idle_ms = max(1, int(claim_idle_s * 1000))
         self._claim_every_s = claim_idle_s / 12
         self._clock = clock
-        scripts = files("consumer") / "scripts"
         self._join, self._read, self._claim, self._leave = (
-            client.register_script((scripts / f"{script}.lua").read_text("utf-8"))
-            for script in ("join", "read", "claim", "leave")
+            Script(client, "consumer", script) for script in ("join", "read", "claim", "leave")
         )
         self._at = start if isinstance(start, str) else format_id(start)
         self.wake_after = "0-0"

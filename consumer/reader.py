@@ -7,19 +7,23 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from consumer.group import Member
-from consumer.progress import parse_start
+from consumer.progress import Start, parse_start
 from consumer.repeats import Repeats
-from consumer.subscription import Delivery, Stream, Subscription
+from consumer.streams import EventStreams, Stream
+from consumer.subscription import Delivery, Subscription
 from consumer.tail import Tail
-from contract.connect import check, connect, redacted
+from contract.connect import check, check_url, connect, explained, redacted
 from contract.errors import DecodeError, EventsMissed, UsageError
 from contract.event import EmotionEvent, Record, decode_record
-from contract.keys import DEFAULT_PREFIX, PARTITIONS, Keys
-from contract.outage import Outage
+from contract.keys import DEFAULT_PREFIX
+
+if TYPE_CHECKING:
+    import redis
 
 # Not structlog: a program that uses this class decides itself where its log goes.
 _log = logging.getLogger(__name__)
@@ -31,6 +35,9 @@ class EventReader:
         with EventReader("redis://127.0.0.1:6379", group="my-synth") as reader:
             for event in reader:
                 play(event)
+
+    With several partitions there is a stream for each: a source is in one of them, and nothing is
+    said about the order of events in two. `last_id` is a place in one stream, so resume by a group.
 
     ``for event in reader`` gives every `EmotionEvent`; ``for record in reader.records()`` also the
     `SourceRecord` of a source that started, ended or went offline. One thread iterates; any thread
@@ -84,7 +91,7 @@ class EventReader:
         claim_idle_s: float = 60.0,
     ) -> None:
         try:
-            place = parse_start(start)
+            self._start = parse_start(start)
         except ValueError as error:
             raise UsageError(f"start: {error}, got {start!r}") from error
         self.missed = 0
@@ -92,7 +99,14 @@ class EventReader:
         self.undecodable: Counter[str] = Counter()
         self.last_id: str | None = None  # of the stream entry that was handed out last
         self.done_id: str | None = None  # of the one that was done with last, handed out or skipped
+        check_url(url)
         self._url = url
+        self._prefix = prefix
+        self._group = group
+        self._consumer = consumer
+        self._claim_idle_s = claim_idle_s
+        self._redis_timeout_s = redis_timeout_s
+        self._batch = batch
         self._sources = None if sources is None else frozenset(sources)
         self._raise_missed = missed == "raise"
         self._on_missed = on_missed
@@ -104,22 +118,8 @@ class EventReader:
         self._in_hand: Delivery | None = None
         self._state: Literal["new", "open", "closed"] = "new"
         self._thread: int | None = None  # the one that iterates
-
-        client = self._client = connect(url, retries=0)
-        keys = [Keys(prefix, partition).events for partition in range(PARTITIONS)]
-        streams: list[Stream] = (
-            [Tail(client, key, place) for key in keys]
-            if group is None
-            else [Member(client, key, place, group, consumer, claim_idle_s) for key in keys]
-        )
-        self._subscription = Subscription(
-            client,
-            streams,
-            Outage(redacted(url), redis_timeout_s),
-            batch=batch,
-            stale_after_s=None if group is None else claim_idle_s / 2,
-            is_stopped=self._is_stopped,
-        )
+        self._client: redis.Redis | None = None
+        self._subscription: Subscription  # once open
 
     def __enter__(self) -> EventReader:
         self._open()
@@ -172,7 +172,8 @@ class EventReader:
                 self._finish(delivery)
                 continue
             wait_s = self._block_s
-            if self._idle_s is not None:  # an outage is not silence
+            if self._idle_s is not None and not self._subscription.is_away:
+                # An outage is not silence.
                 silent_s = time.monotonic() - max(since_s, self._subscription.back_at_s)
                 if silent_s >= self._idle_s:
                     return None
@@ -201,9 +202,25 @@ class EventReader:
     def _open(self) -> None:
         if self._state != "new" or self._is_stopped():
             return
-        check(self._client, self._url)
-        self._subscription.open()
+        client = self._client = connect(self._url, retries=0)
+        check(client, self._url)
+        self._subscription = Subscription(
+            client,
+            EventStreams(client, self._prefix, self._start, partial(self._make_stream, client)),
+            redacted(self._url),
+            timeout_s=self._redis_timeout_s,
+            batch=self._batch,
+            stale_after_s=None if self._group is None else self._claim_idle_s / 2,
+            is_stopped=self._is_stopped,
+        )
+        with explained(self._url):
+            self._subscription.open()
         self._state = "open"
+
+    def _make_stream(self, client: redis.Redis, key: str, start: Start) -> Stream:
+        if self._group is None:
+            return Tail(client, key, start)
+        return Member(client, key, start, self._group, self._consumer, self._claim_idle_s)
 
     def _shut_down(self) -> None:
         if self._state == "open":
@@ -211,7 +228,8 @@ class EventReader:
             self._subscription.close()
             self._tell_missed(may_raise=False)
         self._state = "closed"
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _finish_in_hand(self) -> None:
         if self._in_hand is not None:

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.console import Console, data_size
-from contract.keys import PARTITIONS, Keys
+from contract.keys import Keys
+from contract.partitions import read_partitions
 from contract.snapshot import Snapshot, SourceStatus, WorkerStatus, read_snapshot
 
 if TYPE_CHECKING:
@@ -47,7 +48,19 @@ class Status:
 
     @property
     def workers(self) -> list[WorkerStatus]:
-        return [worker for snapshot in self.partitions for worker in snapshot.workers]
+        """Each once, though it serves all partitions."""
+        found: dict[str, list[WorkerStatus]] = {}
+        for snapshot in self.partitions:
+            for worker in snapshot.workers:
+                found.setdefault(worker.name, []).append(worker)
+        return [
+            WorkerStatus(
+                name,
+                sum(worker.pending for worker in seen),
+                min(worker.idle_s for worker in seen),
+            )
+            for name, seen in sorted(found.items())
+        ]
 
     @property
     def is_untouched(self) -> bool:
@@ -79,9 +92,11 @@ class Status:
 
 
 def read_status(client: redis.Redis, prefix: str) -> Status:
-    """The counts of each partition belong to one moment. Raises redis's own errors."""
+    """The counts of each partition belong to one moment. Raises redis's own errors, and
+    `BrokerError`."""
+    partitions = read_partitions(client, prefix) or 1
     snapshots = tuple(
-        read_snapshot(client, Keys(prefix, partition)) for partition in range(PARTITIONS)
+        read_snapshot(client, Keys(prefix, partition)) for partition in range(partitions)
     )
     return Status(snapshots, time.time_ns())
 

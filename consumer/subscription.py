@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from consumer.progress import Missed
-from consumer.tail import Batch
-from contract.connect import MAX_BLOCK_S, REFUSED
-from contract.outage import Outage
+from consumer.streams import EventStreams, Stream
+from contract.connect import MAX_BLOCK_S, REFUSED, is_cluster
+from contract.outage import Outages
 from contract.wire import Entry
 
 if TYPE_CHECKING:
@@ -30,19 +30,10 @@ T = TypeVar("T")
 _ACKNOWLEDGE_AFTER = 64
 _ACKNOWLEDGE_AFTER_S = 0.1
 
-
-class Stream(Protocol):
-    """What `Tail` and `Member` have in common."""
-
-    key: str
-
-    @property
-    def wake_after(self) -> str: ...
-    def open(self) -> None: ...
-    def fetch(self, count: int) -> Batch: ...
-    def acknowledge(self, entry_ids: Iterable[bytes]) -> None: ...
-    def look_again(self) -> None: ...
-    def leave(self) -> Missed: ...
+# In a cluster no read can wait at two streams, and one that waits at each in turn hangs on: a quiet
+# server looks only every 100 ms which waits are over. So several are asked in turn, each once in
+# this time for every stream there is.
+_POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +48,39 @@ class Delivery:
 class Subscription:
     """Fetches ahead from one or more streams.
 
-    outage         how long to bear with a Redis that is away
+    who            what log lines and errors begin with
+    timeout_s      how long to bear with a Redis that is away; None = for ever
     batch          most entries fetched from a stream at a time
     stale_after_s  entries fetched longer ago may belong to another member by now, so they are
                    looked up again; None without a group
     is_stopped     asked between any two waits
 
+    A stream whose server is away is left out until its next try is due; the others are read.
     `missed` is what was trimmed unread since the owner last emptied it. `back_at_s` is when Redis
-    last came back, monotonic. Methods raise `BrokerUnavailable` when an outage is too long and
-    `BrokerError` when Redis refuses a command.
+    last came back, monotonic. Methods raise `BrokerUnavailable` when an outage of all streams is
+    too long and `BrokerError` when Redis refuses a command.
     """
 
     def __init__(
         self,
         client: redis.Redis,
-        streams: Sequence[Stream],
-        outage: Outage,
+        streams: EventStreams,
+        who: str,
         *,
+        timeout_s: float | None,
         batch: int,
         stale_after_s: float | None,
         is_stopped: Callable[[], bool],
     ) -> None:
         self._client = client
-        self._streams = streams
-        self._outage = outage
+        self._found = streams
+        self._streams: list[Stream] = []
+        self._who = who
+        self._timeout_s = timeout_s
         self._batch = batch
         self._stale_after_s = stale_after_s
         self._is_stopped = is_stopped
+        self._opened: set[int] = set()
         self._fetched: deque[Delivery] = deque()
         self._fetched_at_s = 0.0
         self._done: list[Delivery] = []
@@ -92,9 +89,20 @@ class Subscription:
         self.back_at_s = 0.0
 
     def open(self) -> None:
-        """Find the place to start."""
-        for stream in self._streams:
-            self._patiently(stream.open)
+        """Find the place to start; in a stream whose server is away, when it is back.
+
+        Raises also redis's own errors, if there is none to be reached.
+        """
+        self._add(self._found.first())
+        while not self._opened and not self._is_stopped():
+            for place in self._outages.usable():
+                self._open(place)
+            self._pause(self._outages.wait_s())
+
+    @property
+    def is_away(self) -> bool:
+        """Whether any server does not answer, so that nobody knows what it has."""
+        return any(self._outages.is_on(place) for place in range(len(self._streams)))
 
     def needs_fetch(self) -> bool:
         """Whether there is nothing in hand that we may be sure of."""
@@ -106,9 +114,14 @@ class Subscription:
 
     def fetch(self) -> None:
         """Acknowledge what is done and get what is there; does not wait for more."""
-        self._patiently(self._acknowledge)
-        for stream in self._streams:
-            batch = self._patiently(partial(stream.fetch, self._batch))
+        self._add(self._found.more(time.monotonic()))
+        self._acknowledge()
+        unacknowledged = {id(delivery.stream) for delivery in self._done}
+        for place in self._outages.usable():
+            stream = self._streams[place]
+            if id(stream) in unacknowledged or not self._open(place):
+                continue
+            batch = self._ask(place, partial(stream.fetch, self._batch))
             if batch is not None:
                 self._note(batch.missed)
                 self._fetched.extend(Delivery(stream, *entry) for entry in batch.entries)
@@ -116,11 +129,14 @@ class Subscription:
 
     def wait(self, longest_s: float) -> None:
         """Until there is something to fetch, at most `longest_s` and `MAX_BLOCK_S`."""
-        # An entry read here only wakes us: `fetch` reads it again, together with the counts that
-        # say what was missed. BLOCK 0 would wait for ever.
-        block_ms = max(1, int(min(longest_s, MAX_BLOCK_S) * 1000))
-        places: Any = {stream.key: stream.wake_after for stream in self._streams}
-        self._patiently(lambda: self._client.xread(places, count=1, block=block_ms))
+        longest_s = min(longest_s, MAX_BLOCK_S)
+        places = [place for place in self._outages.usable() if place in self._opened]
+        if not places:
+            self._pause(min(longest_s, self._outages.wait_s()))
+        elif len(places) > 1 and is_cluster(self._client):
+            self._pause(min(longest_s, _POLL_S * len(places)))
+        else:
+            self._wait_at(places, longest_s)
 
     def take(self) -> Delivery | None:
         """The next entry in hand, if any."""
@@ -134,25 +150,63 @@ class Subscription:
         self._done.append(delivery)
         late = now_s - self._done_since_s >= _ACKNOWLEDGE_AFTER_S
         if late or len(self._done) >= _ACKNOWLEDGE_AFTER:
-            self._patiently(self._acknowledge)
+            self._acknowledge()
 
     def close(self) -> None:
         """Acknowledge what is done, hand the rest to whoever comes next. Does not wait."""
-        try:
-            self._acknowledge()
-            for stream in self._streams:
+        for place in sorted(self._opened):
+            stream = self._streams[place]
+            try:
+                if ids := self._ids_done(stream):
+                    stream.acknowledge(ids)
                 self._note(stream.leave())
-        except REFUSED as error:
-            # Nothing is lost: what we hold goes to others when they presume us dead.
-            _log.warning("left without telling Redis: %s", error)
+            except REFUSED as error:
+                # Nothing is lost: what we hold goes to others when they presume us dead.
+                _log.warning("left without telling Redis: %s", error)
+        self._outages.close()
+        self._done.clear()
         self._fetched.clear()
 
+    def _add(self, streams: list[Stream]) -> None:
+        if streams:
+            self._streams += streams
+            names = [stream.key for stream in self._streams]
+            self._outages = Outages(self._who, names, self._timeout_s, self._probe)
+
+    def _probe(self, place: int) -> None:
+        # A command of one key: with those of many, redis-py's cluster client does not look for the
+        # new master when the old one fails to answer.
+        self._client.xlen(self._streams[place].key)
+
+    def _open(self, place: int) -> bool:
+        """Whether its place to start is known."""
+        if place not in self._opened and self._ask(place, _truly(self._streams[place].open)):
+            self._opened.add(place)
+        return place in self._opened
+
+    def _wait_at(self, places: list[int], longest_s: float) -> None:
+        # An entry read here only wakes us: `fetch` reads it again, together with the counts that
+        # say what was missed. BLOCK 0 would wait for ever.
+        block_ms = max(1, int(longest_s * 1000))
+        after: Any = {self._streams[place].key: self._streams[place].wake_after for place in places}
+        began_s = time.monotonic()
+        try:
+            self._client.xread(after, count=1, block=block_ms)
+        except REFUSED as error:
+            for place in places:
+                self._fail(place, error, began_s)
+
     def _acknowledge(self) -> None:
-        for stream in self._streams:
-            ids = [delivery.entry_id for delivery in self._done if delivery.stream is stream]
-            if ids:
-                stream.acknowledge(ids)
-        self._done.clear()
+        for place in self._outages.usable():
+            stream = self._streams[place]
+            ids = self._ids_done(stream)
+            if not ids:
+                continue
+            if self._ask(place, _truly(partial(stream.acknowledge, ids))):
+                self._done = [delivery for delivery in self._done if delivery.stream is not stream]
+
+    def _ids_done(self, stream: Stream) -> list[bytes]:
+        return [delivery.entry_id for delivery in self._done if delivery.stream is stream]
 
     def _is_stale(self) -> bool:
         return (
@@ -164,22 +218,33 @@ class Subscription:
         if missed.count:
             self.missed.append(missed)
 
-    def _patiently(self, work: Callable[[], T]) -> T | None:
-        """What `work` returns, tried again while Redis is away; None if stopped meanwhile."""
-        while not self._is_stopped():
-            try:
-                result = work()
-            except REFUSED as error:
-                for stream in self._streams:
-                    stream.look_again()
-                self._pause(self._outage.failed(error))
-            else:
-                if self._outage.over():
-                    self.back_at_s = time.monotonic()
-                return result
-        return None
+    def _ask(self, place: int, work: Callable[[], T]) -> T | None:
+        """What `work` returns; None if the stream's server is away."""
+        began_s = time.monotonic()
+        try:
+            result = work()
+        except REFUSED as error:
+            self._fail(place, error, began_s)
+            return None
+        if self._outages.answered(place):
+            self.back_at_s = time.monotonic()
+        return result
+
+    def _fail(self, place: int, error: Exception, began_s: float) -> None:
+        self._streams[place].look_again()
+        self._outages.failed(place, error, began_s)
 
     def _pause(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds
         while not self._is_stopped() and (left_s := until_s - time.monotonic()) > 0:
             time.sleep(min(0.05, left_s))
+
+
+def _truly(work: Callable[[], object]) -> Callable[[], bool]:
+    """`work`, but returning True when it is done."""
+
+    def done() -> bool:
+        work()
+        return True
+
+    return done

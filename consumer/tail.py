@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumer.progress import Missed, Progress, Start, StreamState, format_id, parse_id
-from contract.connect import REFUSED
+from contract.script import Script
 from contract.wire import Entry
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Tail:
     """The place of a reader without a group in one stream. All methods raise redis's own errors."""
 
     def __init__(self, client: redis.Redis, key: str, start: Start) -> None:
-        self._client = client
+        self._script = Script(client, "consumer", "tail")
         self.key = key
         self._start = start
 
@@ -65,15 +65,10 @@ class Tail:
 
     def _read(self, count: int) -> tuple[list[tuple[bytes, Entry]], StreamState]:
         """Entries and the stream's state, of the same moment."""
-        with self._client.pipeline(transaction=True) as pipe:
-            if count:
-                pipe.xread({self.key: self.wake_after}, count=count)
-            pipe.xinfo_stream(self.key)
-            *reads, info = pipe.execute(raise_on_error=False)
-        if isinstance(info, REFUSED) and "no such key" in str(info):
-            return [], StreamState()  # nothing was ever published
-        for reply in (*reads, info):
-            if isinstance(reply, Exception):
-                raise reply
-        entries = reads[0][0][1] if reads and reads[0] else []
-        return entries, StreamState.of(info)
+        after = self.wake_after if count else "0-0"
+        raw, added, length, first, newest = self._script(keys=[self.key], args=[after, count])
+        entries: list[tuple[bytes, Entry]] = [
+            (entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
+            for entry_id, fields in raw
+        ]
+        return entries, StreamState(added, length, parse_id(first), parse_id(newest))

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from contract.errors import BrokerError, BrokerUnavailable, UsageError
@@ -13,9 +19,11 @@ from contract.errors import BrokerError, BrokerUnavailable, UsageError
 SOCKET_TIMEOUT_S = 5.0
 MAX_BLOCK_S = 0.5  # well below the socket time-out, and how long a stop can go unnoticed
 
-# What redis-py raises when the server cannot be reached, and at all.
+# What redis-py raises when the server cannot be reached, and at all. Those of a cluster without any
+# node in reach stand outside its tree.
 UNREACHABLE = (redis.ConnectionError, redis.TimeoutError)
-REFUSED = (redis.RedisError,)
+REFUSED = (redis.RedisError, RedisClusterException)
+UNKNOWN_SCRIPT = (redis.exceptions.NoScriptError,)
 
 # A server that cannot do it just now but will: no memory left until workers settle frames, a
 # replica before it is promoted, a cluster or a disk in trouble.
@@ -26,60 +34,189 @@ _PASSING = (
     redis.exceptions.MasterDownError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
+    redis.exceptions.SlotNotCoveredError,
 )
-_PASSING_WORDS = ("MISCONF", "NOREPLICAS")  # redis-py has no classes for these
+# redis-py has no classes of their own for these. UNBLOCKED: a read that waited on a stream that is
+# gone, or on a master that became a replica. The last three: no node of the cluster answers, its
+# nodes do not agree yet, they send us round in a circle.
+_PASSING_WORDS = (
+    "MISCONF", "NOREPLICAS", "UNBLOCKED",
+    "Redis Cluster cannot be connected", "startup_nodes could not agree", "TTL exhausted",
+)  # fmt: skip
 # A wrong password is a connection error to redis-py; no waiting makes it right.
 _LASTING = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 
 
+# A scheme of its own, because redis:// cannot say which of the two is meant and holds one address.
+_CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+
+
 def connect(url: str, *, retries: int = 3) -> redis.Redis:
-    """A client for a `redis://`, `rediss://` (TLS) or `unix://` URL that speaks bytes.
+    """A client that speaks bytes, for a `redis://`, `rediss://` (TLS) or `unix://` URL, or for a
+    cluster at `redis+cluster://` or `rediss+cluster://`, with one or more of its nodes.
 
-    Nothing is sent yet. `retries` repeats a command whose reply was lost: pass 0 for reads that
-    hand out work (a lost XREADGROUP reply leaves entries in our name, which only the caller can
-    look up), anything else is safe because every script is idempotent.
+    Nothing is sent yet, but to a cluster, which is asked who its nodes are. `retries` repeats a
+    command whose reply was lost: pass 0 for reads that hand out work (a lost XREADGROUP reply
+    leaves entries in our name, which only the caller can look up), anything else is safe because
+    every script is idempotent.
 
-    Raises `UsageError` for a URL of another kind.
+    Raises `UsageError` for a URL of another kind or of no cluster, and `BrokerUnavailable` for a
+    cluster that does not answer or refuses us.
     """
-    # A unix socket has no keep-alive, and its connection class knows no such argument.
-    tcp_only = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    with _usable(url):
+        seeds = _seeds(url)
+        if not seeds:
+            return _server(url, retries)
     try:
-        client: redis.Redis = redis.Redis.from_url(
-            url,
-            **tcp_only,
-            decode_responses=False,
-            protocol=2,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            health_check_interval=30,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
-            retry_on_error=[redis.ConnectionError, redis.TimeoutError] if retries else [],
-        )
-    except ValueError as error:  # its text can hold a piece of the password
-        raise UsageError(
-            f"{redacted(url)}: expected redis://, rediss:// or unix://, then "
-            "[user:password@]host[:port][/db]; / ? # [ ] @ % in a password are written as %2F and "
-            "the like"
-        ) from error
-    return client
+        return _cluster(seeds, retries)
+    except REFUSED as error:
+        if "Cluster mode is not enabled" in str(error):
+            raise UsageError(
+                f"{redacted(url)} is no cluster: its URL begins with redis:// or rediss://"
+            ) from error
+        cause = error.__cause__ or error
+        raise BrokerUnavailable(f"no Redis Cluster at {redacted(url)}: {cause}") from error
+
+
+def check_url(url: str) -> None:
+    """Raises `UsageError` for a URL that `connect` does not take. Asks nobody."""
+    with _usable(url):
+        for seed in _seeds(url) or [url]:
+            _server(seed, 0).close()
 
 
 def check(client: redis.Redis, url: str) -> None:
     """Ask the server for a sign of life, so that a wrong URL ends in one clear line.
 
-    Raises `BrokerUnavailable` or `BrokerError` naming the URL without its password.
+    Raises `BrokerUnavailable` or `BrokerError` naming the URL without its password, and
+    `UsageError` for the URL of a single node of a cluster.
     """
-    try:
+    if is_cluster(client):
+        return  # `connect` has asked it
+    with explained(url):
         client.ping()
-    except UNREACHABLE as error:
-        raise BrokerUnavailable(f"no Redis at {redacted(url)}: {error}") from error
+        try:
+            answer: Any = client.info("cluster")
+        except redis.ResponseError:
+            return  # it does not tell us; then the first command it does not take will
+    if answer.get("cluster_enabled"):
+        place = urlsplit(url)
+        scheme = "rediss+cluster" if place.scheme == "rediss" else "redis+cluster"
+        address = place.netloc.rpartition("@")[2] or "HOST:PORT"
+        raise UsageError(f"{redacted(url)} is a node of a cluster: its URL is {scheme}://{address}")
+
+
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Turns redis's errors into `BrokerUnavailable` or `BrokerError` naming the URL without its
+    password."""
+    try:
+        yield
     except REFUSED as error:
+        if isinstance(error, (*UNREACHABLE, RedisClusterException)):
+            raise BrokerUnavailable(f"no Redis at {redacted(url)}: {error}") from error
         raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
+
+
+def is_cluster(client: redis.Redis) -> bool:
+    """Whether keys of different slots cannot be in one command."""
+    return isinstance(client, RedisCluster)
+
+
+class _Cluster(RedisCluster):
+    """redis-py's client of a cluster, but for one thing."""
+
+    def determine_slot(self, *args: Any) -> int | None:
+        # redis-py has the default node tell it, each time, which words of an XREAD or XREADGROUP
+        # are keys. With that node away nothing was read any more, whoever had the stream.
+        if args[0] in ("XREAD", "XREADGROUP"):
+            key = args[args.index(b"STREAMS") + 1]
+            return int(self.keyslot(key))  # type: ignore[no-untyped-call]
+        slot: int | None = super().determine_slot(*args)
+        return slot
+
+
+def _server(url: str, retries: int) -> redis.Redis:
+    # A unix socket has no keep-alive, and its connection class knows no such argument.
+    tcp_only = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    client: redis.Redis = redis.Redis.from_url(
+        url,
+        **tcp_only,
+        decode_responses=False,
+        protocol=2,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        health_check_interval=30,
+        retry=_retry(retries),
+        retry_on_error=[redis.ConnectionError, redis.TimeoutError] if retries else [],
+    )
+    return client
+
+
+def _cluster(seeds: list[str], retries: int) -> redis.Redis:
+    others = [urlsplit(seed) for seed in seeds[1:]]
+    client = _Cluster(
+        url=seeds[0],
+        startup_nodes=[ClusterNode(node.hostname, node.port or 6379) for node in others],
+        # Where one partition has no master the others still have theirs.
+        require_full_coverage=False,
+        decode_responses=False,
+        protocol=2,
+        socket_keepalive=True,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        retry=_retry(3),  # until it knows its nodes; one of them may be away
+    )
+    client.set_retry(_retry(retries))
+    # It takes the same commands; redis-py has no type for what both have in common.
+    return cast(redis.Redis, client)
+
+
+def _retry(retries: int) -> Retry:
+    return Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries)
+
+
+def _seeds(url: str) -> list[str]:
+    """For the URL of a cluster one plain URL for each node in it, else nothing.
+
+    Raises `ValueError` for what is no such URL, and for one that names a database, which a cluster
+    does not have.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in _CLUSTER_SCHEMES:
+        return []
+    address, mark, query = rest.partition("?")
+    user, at, place = address.rpartition("@")
+    nodes, _, database = place.partition("/")
+    if database not in ("", "0"):
+        raise ValueError("a cluster has no databases")
+    seeds = [
+        f"{_CLUSTER_SCHEMES[scheme]}://{user}{at}{node.strip()}{mark}{query}"
+        for node in nodes.split(",")
+    ]
+    for seed in seeds:
+        node = urlsplit(seed)
+        if not node.hostname or node.port == 0:  # asking for the port checks it
+            raise ValueError("expected host:port")
+    return seeds
+
+
+@contextmanager
+def _usable(url: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # its text can hold a piece of the password
+        raise UsageError(
+            f"{redacted(url)}: expected redis://, rediss:// or unix://, then "
+            "[user:password@]host[:port][/db], or for a cluster redis+cluster:// or "
+            "rediss+cluster://, then [user:password@]host:port[,host:port...]; / ? # [ ] @ % in a "
+            "password are written as %2F and the like"
+        ) from error
 
 
 def is_passing(error: Exception) -> bool:
     """Whether an error of redis-py is one that waiting may cure."""
-    if isinstance(error, _LASTING):
+    if isinstance(error, _LASTING) or isinstance(error.__cause__, _LASTING):
         return False
     return isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS)
 

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 DEFAULT_PREFIX = "emotion"
 WORKERS_GROUP = "workers"  # the consumer group all workers share on a frames stream
 
-PARTITIONS = 1  # how many pairs of streams a system has; live changes come with `emotion:config`
+
+def config_key(prefix: str) -> str:
+    """Hash of what the roles of a system agree on: how many `PARTITIONS` it has. The one key that
+    belongs to no partition."""
+    return f"{prefix}:config"
 
 
-def partition_of(source: str, partitions: int = PARTITIONS) -> int:
+PARTITIONS = "partitions"  # field of the hash at `config_key`
+
+
+def partition_of(source: str, partitions: int) -> int:
     """The partition a source lives in: CRC-32 (zlib's) of its UTF-8 id, modulo their number."""
     return zlib.crc32(source.encode()) % partitions
 

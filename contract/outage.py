@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from contract.connect import is_passing
 from contract.errors import BrokerError, BrokerUnavailable
@@ -14,7 +16,10 @@ from contract.errors import BrokerError, BrokerUnavailable
 _log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S = 0.05
-_LONGEST_DELAY_S = 2.0
+# A fail-over of a cluster costs two: one call learns who the new master is, the next one asks it.
+_LONGEST_DELAY_S = 1.0
+_HANGS_S = 1.0  # a call that fails after this long was not refused but left hanging
+_PROBE_EVERY_S = 0.25
 
 
 class Outage:
@@ -41,6 +46,11 @@ class Outage:
     def is_on(self) -> bool:
         """Whether the last call failed."""
         return self._since_s is not None
+
+    @property
+    def since_s(self) -> float | None:
+        """When the first call failed, by the clock; None if the last one didn't."""
+        return self._since_s
 
     def failed(self, error: Exception) -> float:
         """Seconds to wait before the next try: longer each time and random, so that many clients
@@ -71,3 +81,92 @@ class Outage:
         self._since_s = None
         self._failures = 0
         return True
+
+
+class Outages:
+    """The outages of several places, of which each may be away by itself: the partitions of a
+    cluster. The others are not to wait for it, so nothing here waits: `usable` says who may be
+    asked now.
+
+    who       as in `Outage`
+    names     of the places, in their order
+    limit_s   give up when none of them has answered for this many seconds; None = never
+    probe     asks a place for a sign of life. One that hangs is asked in a thread, or each try
+              would cost the others a socket time-out
+    """
+
+    def __init__(
+        self,
+        who: str,
+        names: Sequence[str],
+        limit_s: float | None,
+        probe: Callable[[int], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        single = len(names) == 1
+        self._who = who
+        self._places = [Outage(who if single else f"{who}, {name}", None, clock) for name in names]
+        self._due_s = [0.0 for _ in names]
+        self._limit_s = limit_s
+        self._probe = probe
+        self._clock = clock
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Ask nobody any more. A thread that asks ends after this try."""
+        self._closed.set()
+
+    def usable(self) -> list[int]:
+        """The places that may be asked: those that answer, and those whose next try is due."""
+        now_s = self._clock()
+        return [
+            place
+            for place, outage in enumerate(self._places)
+            if not outage.is_on or now_s >= self._due_s[place]
+        ]
+
+    def wait_s(self) -> float:
+        """Seconds until a place is usable; 0 when one is."""
+        if self.usable():
+            return 0.0
+        return max(0.0, min(self._due_s) - self._clock())
+
+    def is_on(self, place: int) -> bool:
+        """Whether the last call there failed."""
+        return self._places[place].is_on
+
+    def failed(self, place: int, error: Exception, began_s: float) -> None:
+        """A call that began at `began_s`, by the clock, did not get its answer.
+
+        Raises `BrokerUnavailable` and `BrokerError` as `Outage.failed` does.
+        """
+        delay_s = self._places[place].failed(error)
+        now_s = self._clock()
+        if all(outage.is_on for outage in self._places):
+            gone_s = now_s - max(outage.since_s or 0.0 for outage in self._places)
+            if self._limit_s is not None and gone_s >= self._limit_s:
+                raise BrokerUnavailable(
+                    f"{self._who}: no Redis for {gone_s:.0f} s: {error}"
+                ) from error
+        elif now_s - began_s >= _HANGS_S:
+            delay_s = math.inf
+        self._due_s[place] = now_s + delay_s
+        if delay_s == math.inf:
+            threading.Thread(
+                target=self._ask_until_answer, args=(place,), name=f"probe {place}", daemon=True
+            ).start()
+
+    def answered(self, place: int) -> bool:
+        """A call got its answer. Whether the place had been away."""
+        return self._places[place].over()
+
+    def _ask_until_answer(self, place: int) -> None:
+        while not self._closed.wait(_PROBE_EVERY_S):
+            try:
+                self._probe(place)
+            except Exception as error:
+                if not is_passing(error):
+                    break  # whoever asks next is told
+            else:
+                break
+        self._due_s[place] = 0.0

@@ -11,9 +11,10 @@ from contextlib import ExitStack
 import structlog
 from prometheus_client import CollectorRegistry
 
-from contract.connect import check, connect
+from contract.connect import check, connect, explained
 from contract.errors import EmotionStreamError, SourceError
 from contract.keys import Keys, partition_of
+from contract.partitions import agree_on_partitions
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.settings import usable_cores
@@ -63,6 +64,8 @@ def _work(settings: ProducerSettings) -> int:
         client = connect(settings.redis, retries=0)
         stack.callback(client.close)
         check(client, settings.redis)
+        with explained(settings.redis):
+            partitions = agree_on_partitions(client, settings.prefix, settings.partitions)
         registry = CollectorRegistry()
         metrics = ProducerMetrics(registry, [source.id for source in sources])
         health = Health()
@@ -87,7 +90,7 @@ def _work(settings: ProducerSettings) -> int:
             mode = settings.mode_for(is_file=source.kind == "file")
             publisher = Publisher(
                 client,
-                Keys(settings.prefix, partition_of(source.id)),
+                Keys(settings.prefix, partition_of(source.id, partitions)),
                 source.id,
                 mode=mode,
                 metrics=metrics,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Literal
 
 import redis
@@ -20,6 +19,7 @@ from contract.errors import BrokerUnavailable, FenceLost, Superseded
 from contract.event import SourceRecord, SourceState
 from contract.frame import FrameMessage
 from contract.keys import Keys
+from contract.script import Script
 from producer.backpressure import BackpressureWaiter
 from producer.encode import Jpeg
 from producer.heartbeat import Heartbeat
@@ -97,9 +97,9 @@ class Publisher:
             max_backlog=max_backlog,
             observe=metrics.publish_waits_seconds.observe,
         )
-        self._open_script = _script(client, "open_session")
-        self._publish_script = _script(client, "publish")
-        self._close_script = _script(client, "close_session")
+        self._open_script = Script(client, "producer", "open_session")
+        self._publish_script = Script(client, "producer", "publish")
+        self._close_script = Script(client, "producer", "close_session")
         self._session = ""
         self._epoch = 0
         self._next_seq = 0
@@ -227,9 +227,3 @@ class Publisher:
                         f"{self._source}: another producer opened this source; give one of them "
                         "another --source-id"
                     )
-
-
-def _script(client: redis.Redis, name: str) -> Any:
-    """Called with `keys` and `args`: EVALSHA, and the text again to a server that forgot it."""
-    text = (files("producer") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
-    return client.register_script(text)

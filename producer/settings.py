@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 
 from contract import wire
-from contract.process.settings import RedisTimeout, ServiceSettings
+from contract.process.settings import Partitions, RedisTimeout, ServiceSettings
 
 DEFAULT_MAX_AGE_S = 10.0
 
@@ -92,6 +92,7 @@ class ProducerSettings(ServiceSettings):
         description="live frames older than so many seconds are dropped instead of analysed; "
         "by default 10",
     )
+    partitions: Partitions = None
     redis_timeout: RedisTimeout = 60.0
     reconnect_max: float = Field(
         10.0,

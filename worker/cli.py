@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -16,8 +17,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from contract.artifact import find_artifact
-from contract.connect import REFUSED, check, connect, redacted
+from contract.connect import check, connect, explained, redacted
 from contract.keys import Keys
+from contract.partitions import agree_on_partitions
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.logs import native_output_to_debug
@@ -27,6 +29,7 @@ from worker.frames import LEASE_S, RedisFrameQueue
 from worker.lease import LeaseKeeper
 from worker.metrics import PartitionCollector, WorkerMetrics
 from worker.outcome import FrameAnalyser
+from worker.partitions import PartitionedQueue
 from worker.settings import WorkerSettings
 
 _log = structlog.get_logger()
@@ -72,28 +75,41 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
     started_s = time.monotonic()
     if settings.model is not None:
         find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
-    keys = Keys(settings.prefix)
     client = connect(settings.redis, retries=0)
     check(client, settings.redis)
+    with explained(settings.redis):
+        partitions = agree_on_partitions(client, settings.prefix, settings.partitions)
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    queue = RedisFrameQueue(
-        client,
-        keys,
-        consumer,
-        lease_s=lease_s,
-        keep_events=settings.keep_events,
-        keep_dead=settings.keep_dead,
-        keep_dead_bytes=settings.keep_dead_mb * 2**20,
-        keep_dead_s=settings.keep_dead_days * 86_400,
-    )
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     health = Health(max_silence_s=90.0)
+    stop = threading.Event()
+    queue = PartitionedQueue(
+        [
+            RedisFrameQueue(
+                client,
+                Keys(settings.prefix, partition),
+                consumer,
+                lease_s=lease_s,
+                keep_events=settings.keep_events,
+                keep_dead=settings.keep_dead,
+                keep_dead_bytes=settings.keep_dead_mb * 2**20,
+                keep_dead_s=settings.keep_dead_days * 86_400,
+                # Or a reader that comes later would know of one partition only.
+                announce=partial(agree_on_partitions, client, settings.prefix, partitions),
+            )
+            for partition in range(partitions)
+        ],
+        timeout_s=settings.redis_timeout,
+        on_settled=metrics.observe_settled,
+        on_outage=metrics.outages.inc,
+        pause=stop.wait,
+    )
 
     with ExitStack() as stack:
         stack.callback(client.close)
         if settings.metrics_port is not None:
-            registry.register(PartitionCollector(keys, queue.report))
+            registry.register(PartitionCollector(queue.report))
             server = stack.enter_context(
                 HealthServer(
                     registry, health, host=settings.metrics_host, port=settings.metrics_port
@@ -111,7 +127,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
 
         # Only from here on: a signal while TensorFlow loads ends the process at once, which loses
         # nothing, because nothing is in hand yet.
-        stop = stop_on_signals()
+        stop_on_signals(stop)
         leases = LeaseKeeper(queue, every_s=lease_s / 4)
         loop = WorkerLoop(
             queue,
@@ -123,7 +139,6 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
                 batch_size=settings.batch_size,
                 max_wait_s=settings.max_wait,
                 max_attempts=settings.max_attempts,
-                redis_timeout_s=settings.redis_timeout,
             ),
             stop,
         )
@@ -136,15 +151,13 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
                 "ready",
                 worker=consumer,
                 redis=redacted(settings.redis),
+                partitions=partitions,
                 start_s=round(time.monotonic() - started_s, 1),
                 **model_info,
             )
             loop.run()
         health.not_ready()
-        try:
-            queue.leave()
-        except REFUSED as error:  # a courtesy: silent names are taken off by the other workers
-            _log.warning("left without telling Redis", error=str(error))
+        queue.leave()
         _log.info("stopped", worker=consumer)
     return 0
 

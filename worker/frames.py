@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Literal
 
 import redis
@@ -19,6 +18,7 @@ from contract import keys as names
 from contract.connect import MAX_BLOCK_S
 from contract.event import EmotionEvent
 from contract.keys import Keys
+from contract.script import Script
 from contract.snapshot import Snapshot, read_snapshot
 from contract.wire import Entry
 
@@ -33,12 +33,13 @@ _TRIMMED = f"{names.DROPPED}trimmed"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One entry of the frames stream, in our hands.
+    """One entry of the frames stream of a partition, in our hands.
 
     `suspect` marks an entry that some worker had in hand before and did not settle: it may be what
     killed that worker, so it is tried alone.
     """
 
+    partition: int
     entry_id: bytes
     entry: Entry
     suspect: bool = False
@@ -46,14 +47,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a delivery ends.
+    """How a `delivery` ends.
 
     kind     "event": `body` is the encoded `event`. "dead": `body` is the reason, one word, and
              `detail` a sentence. "drop": nothing is kept but the count under `body`, the reason.
     event    what `body` encodes; stays here, for the metrics
     """
 
-    entry_id: bytes
+    delivery: Delivery
     kind: Literal["event", "dead", "drop"]
     body: bytes | str
     detail: str = ""
@@ -75,9 +76,10 @@ class RedisFrameQueue:
     keep_events    about how many entries the events stream keeps
     keep_dead, keep_dead_bytes, keep_dead_s
                    how many dead letters are kept, how many bytes of them, and for how long
+    announce       called before the group is made: the server is new, or it lost its data
 
-    All methods raise redis's own errors; the loop decides what to do about them. `renew` and
-    `report` may be called from other threads.
+    All methods raise redis's own errors; `PartitionedQueue` waits them out. `renew`, `report`
+    and `probe` may be called from other threads.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class RedisFrameQueue:
         keep_dead: int = 1_000,
         keep_dead_bytes: int = 256 * 2**20,
         keep_dead_s: float = 7 * 86_400.0,
+        announce: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -99,13 +102,14 @@ class RedisFrameQueue:
         self._lease_s = lease_s
         self._keep_events = keep_events
         self._keep_dead = (names.DEAD_BYTES, keep_dead, keep_dead_bytes, int(keep_dead_s * 1000))
+        self._announce = announce
         self._clock = clock
         self._claim, self._attempt, self._renew, self._leave, self._report = (
-            client.register_script(script_text(name))
+            Script(client, "worker", name)
             for name in ("claim", "attempt", "renew", "leave", "report")
         )
         self._settle, self._expire = (
-            client.register_script(script_text("letters", name)) for name in ("settle", "expire")
+            Script(client, "worker", "letters", name) for name in ("settle", "expire")
         )
         self._in_hand: set[bytes] = set()
         self._in_hand_lock = threading.Lock()
@@ -116,7 +120,7 @@ class RedisFrameQueue:
     def read(self, count: int, block_s: float) -> list[Delivery]:
         """Up to `count` new frames; waits for the first, up to `block_s` or `MAX_BLOCK_S`."""
         # BLOCK 0 would wait for ever.
-        block_ms = max(1, int(min(block_s, MAX_BLOCK_S) * 1000))
+        block_ms = max(1, int(min(block_s, MAX_BLOCK_S) * 1000)) if block_s > 0 else None
         return self._take(self._xreadgroup(b">", count, block_ms), suspect=False)
 
     def recover(self, count: int) -> list[Delivery]:
@@ -183,7 +187,13 @@ class RedisFrameQueue:
             names.WORKERS_GROUP, self._keep_events, time.time_ns(), *self._keep_dead
         ]  # fmt: skip
         for item in settlements:
-            arguments += [item.entry_id, item.kind, item.stats_field, item.body, item.detail]
+            arguments += [
+                item.delivery.entry_id,
+                item.kind,
+                item.stats_field,
+                item.body,
+                item.detail,
+            ]
         keys = self._keys
         replies = self._with_group(
             lambda: self._settle(
@@ -192,7 +202,7 @@ class RedisFrameQueue:
             )
         )
         with self._in_hand_lock:
-            self._in_hand.difference_update(item.entry_id for item in settlements)
+            self._in_hand.difference_update(item.delivery.entry_id for item in settlements)
         return [reply == 1 for reply in replies]
 
     def renew(self) -> int:
@@ -209,6 +219,11 @@ class RedisFrameQueue:
         )
 
     @property
+    def partition(self) -> int:
+        """Which one this is."""
+        return self._keys.partition
+
+    @property
     def in_hand(self) -> int:
         """How many frames were read and not settled yet."""
         with self._in_hand_lock:
@@ -217,6 +232,18 @@ class RedisFrameQueue:
     def lost_touch(self) -> None:
         """The connection broke: look for frames that were handed out to us unseen."""
         self._reread_own = True
+
+    def probe(self) -> None:
+        """Ask the server for a sign of life."""
+        # A command of one key: with those of many, redis-py's cluster client does not look for the
+        # new master when the old one fails to answer.
+        self._client.xlen(self._keys.frames)
+
+    def forget(self, delivery: Delivery) -> None:
+        """Give up a delivery unsettled: it is read again, when touch was lost or its lease ran
+        out."""
+        with self._in_hand_lock:
+            self._in_hand.discard(delivery.entry_id)
 
     def leave(self) -> None:
         """Take our name off the group, unless frames are still pending under it."""
@@ -256,6 +283,7 @@ class RedisFrameQueue:
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error) and "no such key" not in str(error).lower():
                 raise
+        self._announce()
         try:
             self._client.xgroup_create(
                 self._keys.frames, names.WORKERS_GROUP, id="0", mkstream=True
@@ -266,16 +294,12 @@ class RedisFrameQueue:
         return call()
 
     def _take(self, entries: Iterable[tuple[bytes, Entry]], *, suspect: bool) -> list[Delivery]:
-        deliveries = [Delivery(entry_id, entry or {}, suspect) for entry_id, entry in entries]
+        deliveries = [
+            Delivery(self.partition, entry_id, entry or {}, suspect) for entry_id, entry in entries
+        ]
         with self._in_hand_lock:
             self._in_hand.update(delivery.entry_id for delivery in deliveries)
         return deliveries
-
-
-def script_text(*parts: str) -> str:
-    """The text of one of `scripts/`, or of several as one: functions, then what calls them."""
-    folder = files("worker") / "scripts"
-    return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in parts)
 
 
 def _pairs(fields: Sequence[bytes] | None) -> dict[bytes, bytes]:

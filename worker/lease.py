@@ -20,7 +20,7 @@ HUNG_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 class Leases(Protocol):
-    """What there is to renew; `RedisFrameQueue` is one."""
+    """What there is to renew; `PartitionedQueue` is one."""
 
     @property
     def in_hand(self) -> int: ...

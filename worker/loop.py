@@ -5,28 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 import structlog
 
-from contract.connect import MAX_BLOCK_S, REFUSED
+from contract.connect import MAX_BLOCK_S
 from contract.errors import DecodeError, DeviceFailed, EncodeError
 from contract.event import EmotionEvent
 from contract.frame import FrameMessage
-from contract.outage import Outage
 from contract.process.health import Health
 from contract.process.rationed import Rationed
 from worker.batcher import Batcher
-from worker.frames import Delivery, RedisFrameQueue, Settlement
+from worker.frames import Delivery, Settlement
 from worker.lease import LeaseKeeper
 from worker.metrics import WorkerMetrics
 from worker.outcome import FrameAnalyser, Outcome, Rejected
+from worker.partitions import PartitionedQueue
 
 _log = structlog.get_logger()
-T = TypeVar("T")
 
 _MOST_DETAIL_CHARS = 500  # of what strangers and libraries say
 
@@ -38,20 +35,18 @@ class LoopLimits:
     batch_size: int = 16
     max_wait_s: float = 0.02
     max_attempts: int = 3
-    redis_timeout_s: float = 60.0
 
 
 class WorkerLoop:
     """Reads frames until `stop` is set, and settles every frame it read before it returns.
 
-    Raises `BrokerUnavailable` when Redis stays away for longer than `redis_timeout_s`,
-    `BrokerError` when it refuses for good, and `DeviceFailed` when nothing can be analysed any
-    more: what is in hand then stays pending, and other workers take it.
+    Raises what the queue raises when Redis stays away or refuses for good, and `DeviceFailed` when
+    nothing can be analysed any more: what is in hand then stays pending, and other workers take it.
     """
 
     def __init__(
         self,
-        queue: RedisFrameQueue,
+        queue: PartitionedQueue,
         analyser: FrameAnalyser,
         metrics: WorkerMetrics,
         health: Health,
@@ -68,7 +63,6 @@ class WorkerLoop:
         self._stop = stop
         self._batcher: Batcher[Delivery] = Batcher(limits.batch_size, limits.max_wait_s)
         self._suspects: deque[Delivery] = deque()
-        self._outage = Outage("worker", limits.redis_timeout_s)
         self._burials = Rationed()
 
     def run(self) -> None:
@@ -77,7 +71,7 @@ class WorkerLoop:
             self._health.beat()
             self._leases.progress()
             self._log_burials_left_out()
-            self._suspects.extend(self._patiently(self._recover) or ())
+            self._suspects.extend(self._recover())
             if self._suspects:
                 self._try_alone(self._suspects.popleft())
             else:
@@ -98,9 +92,8 @@ class WorkerLoop:
             wait_s = self._batcher.wait_s(time.monotonic())
             if wait_s == 0.0:
                 break
-            read = partial(self._queue.read, self._batcher.room, wait_s or MAX_BLOCK_S)
-            deliveries = self._patiently(read)
-            self._batcher.add(deliveries or (), time.monotonic())
+            deliveries = self._queue.read(self._batcher.room, wait_s or MAX_BLOCK_S)
+            self._batcher.add(deliveries, time.monotonic())
             if not deliveries and wait_s is None:
                 break  # a quiet stream: let the loop look for frames of dead workers
         return self._batcher.take()
@@ -125,11 +118,11 @@ class WorkerLoop:
 
     def _try_alone(self, delivery: Delivery) -> None:
         """One frame that may have brought down a worker: counted first, then tried by itself."""
-        attempts = self._patiently(lambda: self._queue.attempt(delivery))
+        attempts = self._queue.attempt(delivery)
         if attempts is None:
-            return  # stopped meanwhile; it stays pending
+            return  # its partition is away: it comes again
         if attempts > self._limits.max_attempts:
-            self._patiently(lambda: self._queue.forgive(delivery))  # this one is not made
+            self._queue.forgive(delivery)  # this one is not made
             detail = f"not settled in {self._limits.max_attempts} attempts alone"
             self._settle([self._bury(delivery, "attempts", detail)])
             return
@@ -154,7 +147,7 @@ class WorkerLoop:
             self._analyser.check()
         except Exception as error:
             if accused is not None:
-                self._patiently(lambda: self._queue.forgive(accused))
+                self._queue.forgive(accused)
             raise DeviceFailed(
                 f"the device fails even on an empty picture: {type(error).__name__}: {error}"
             ) from error
@@ -168,7 +161,7 @@ class WorkerLoop:
         now_ns = time.time_ns()
         for delivery in deliveries:
             if not delivery.entry:  # somebody's XTRIM took it from under us
-                settlements.append(Settlement(delivery.entry_id, "drop", "trimmed"))
+                settlements.append(Settlement(delivery, "drop", "trimmed"))
                 continue
             try:
                 frame = FrameMessage.decode(delivery.entry)
@@ -176,7 +169,7 @@ class WorkerLoop:
                 settlements.append(self._bury(delivery, error.reason, str(error)))
                 continue
             if frame.is_stale(now_ns):
-                settlements.append(Settlement(delivery.entry_id, "drop", "stale"))
+                settlements.append(Settlement(delivery, "drop", "stale"))
             else:
                 frames.append((delivery, frame))
         return settlements, frames
@@ -207,14 +200,14 @@ class WorkerLoop:
             except EncodeError as error:
                 settlements.append(self._bury(delivery, "oversized", str(error)))
             else:
-                settlements.append(Settlement(delivery.entry_id, "event", body, event=event))
+                settlements.append(Settlement(delivery, "event", body, event=event))
         return settlements
 
     def _bury(self, delivery: Delivery, reason: str, detail: str) -> Settlement:
         detail = detail[:_MOST_DETAIL_CHARS]
         if self._burials.admits(reason):
             _log.warning("frame buried", entry=_name(delivery), reason=reason, detail=detail)
-        return Settlement(delivery.entry_id, "dead", reason, detail)
+        return Settlement(delivery, "dead", reason, detail)
 
     def _log_burials_left_out(self, *, at_end: bool = False) -> None:
         for reason, frames in self._burials.left_out(at_end=at_end).items():
@@ -225,30 +218,8 @@ class WorkerLoop:
         if not settlements:
             return
         started_s = time.perf_counter()
-        replies = self._patiently(lambda: self._queue.settle(settlements))
-        if replies is None:
-            return  # stopped while Redis is away: they stay pending, and another worker takes them
+        self._queue.settle(settlements)
         self._metrics.observe_stage("settle", time.perf_counter() - started_s)
-        for item, ours in zip(settlements, replies, strict=True):
-            self._metrics.observe_settled(item, ours=ours)
-
-    def _patiently(self, call: Callable[[], T]) -> T | None:
-        """`call`, again and again while Redis is away; None if that is so and we are to stop."""
-        while True:
-            try:
-                result = call()
-            except REFUSED as error:
-                if not self._outage.is_on:
-                    self._metrics.outages.inc()
-                self._queue.lost_touch()
-                delay_s = self._outage.failed(error)
-                self._leases.progress()  # waiting for Redis is not a hanging device
-                self._health.beat()
-                if self._stop.wait(delay_s):
-                    return None
-            else:
-                self._outage.over()
-                return result
 
 
 def _name(delivery: Delivery) -> str:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from contract.connect import REFUSED
-from contract.errors import DecodeError
-from contract.keys import Keys
 from contract.snapshot import Snapshot
 from worker.frames import Settlement
-
-_log = structlog.get_logger()
 
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Up to a minute: a backlog shows as latency.
@@ -88,7 +83,7 @@ class WorkerMetrics:
     def observe_stage(self, stage: str, seconds: float) -> None:
         self.stage_seconds.labels(stage).observe(seconds)
 
-    def observe_settled(self, item: Settlement, *, ours: bool) -> None:
+    def observe_settled(self, item: Settlement, ours: bool) -> None:
         """Only what this worker settled is its own: the rest another worker counts."""
         self.frames.labels(item.kind if ours else "lost").inc()
         if not ours:
@@ -107,53 +102,52 @@ class WorkerMetrics:
 
 
 class PartitionCollector(Collector):
-    """The partition's shared counts, straight from Redis at every scrape.
+    """The shared counts of all partitions, straight from Redis at every scrape.
 
-    `report` answers None while another worker reports them; a killed process takes its own counters
-    with it, these stay right.
+    `report` leaves out the partitions that another worker reports; a killed process takes its own
+    counters with it, these stay right.
     """
 
-    def __init__(self, keys: Keys, report: Callable[[], Snapshot | None]) -> None:
-        self._partition = str(keys.partition)
+    _GAUGES: ClassVar = {
+        "emotion_backlog_frames": ("Frames not settled yet", "backlog"),
+        "emotion_pending_frames": ("Frames in workers' hands", "pending"),
+        "emotion_dead_letters": ("Dead letters kept", "dead_letters"),
+        "emotion_dead_letter_bytes": ("Their bytes", "dead_letter_bytes"),
+        "emotion_event_entries": ("Entries in the events stream", "event_entries"),
+    }
+    _COUNTERS: ClassVar = {
+        "emotion_partition_published": ("Frames accepted", "published"),
+        "emotion_partition_events": ("Frames that became events", "events"),
+        "emotion_partition_dead": ("Frames that became dead letters", "dead"),
+        "emotion_partition_refused": ("Frames never accepted: full", "refused"),
+        "emotion_partition_redelivered": ("Frames taken over", "redelivered"),
+        "emotion_partition_requeued": ("Dead letters put back", "requeued"),
+    }
+
+    def __init__(self, report: Callable[[], Mapping[int, Snapshot]]) -> None:
         self._report = report
 
     def describe(self) -> Iterable[Metric]:
         return []  # or registering would already ask Redis
 
     def collect(self) -> Iterable[Metric]:
-        try:
-            snapshot = self._report()
-        except (*REFUSED, DecodeError) as error:
-            _log.warning("shared metrics not read", error=str(error))
+        snapshots = self._report()
+        if not snapshots:
             return
-        if snapshot is None:
-            return
-        gauges = {
-            "emotion_backlog_frames": ("Frames not settled yet", snapshot.backlog),
-            "emotion_pending_frames": ("Frames in workers' hands", snapshot.pending),
-            "emotion_dead_letters": ("Dead letters kept", snapshot.dead_letters),
-            "emotion_dead_letter_bytes": ("Their bytes", snapshot.dead_letter_bytes),
-            "emotion_event_entries": ("Entries in the events stream", snapshot.event_entries),
-        }
-        for name, (text, value) in gauges.items():
+        for name, (text, count) in self._GAUGES.items():
             gauge = GaugeMetricFamily(name, text, labels=["partition"])
-            gauge.add_metric([self._partition], value)
+            for partition, snapshot in snapshots.items():
+                gauge.add_metric([str(partition)], getattr(snapshot, count))
             yield gauge
-        counters = {
-            "emotion_partition_published": ("Frames accepted", snapshot.published),
-            "emotion_partition_events": ("Frames that became events", snapshot.events),
-            "emotion_partition_dead": ("Frames that became dead letters", snapshot.dead),
-            "emotion_partition_refused": ("Frames never accepted: full", snapshot.refused),
-            "emotion_partition_redelivered": ("Frames taken over", snapshot.redelivered),
-            "emotion_partition_requeued": ("Dead letters put back", snapshot.requeued),
-        }
-        for name, (text, value) in counters.items():
+        for name, (text, count) in self._COUNTERS.items():
             counter = CounterMetricFamily(name, text, labels=["partition"])
-            counter.add_metric([self._partition], value)
+            for partition, snapshot in snapshots.items():
+                counter.add_metric([str(partition)], getattr(snapshot, count))
             yield counter
         dropped = CounterMetricFamily(
             "emotion_partition_dropped", "Frames dropped", labels=["partition", "reason"]
         )
-        for reason, count in snapshot.dropped.items():
-            dropped.add_metric([self._partition, reason], count)
+        for partition, snapshot in snapshots.items():
+            for reason, number in snapshot.dropped.items():
+                dropped.add_metric([str(partition), reason], number)
         yield dropped

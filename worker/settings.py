@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from contract.process.settings import RedisTimeout, ServiceSettings, usable_cores
+from contract.process.settings import Partitions, RedisTimeout, ServiceSettings, usable_cores
 
 
 class WorkerSettings(ServiceSettings):
@@ -47,6 +47,7 @@ class WorkerSettings(ServiceSettings):
     keep_dead_days: float = Field(
         7.0, gt=0, le=3_650, description="how many days a dead letter is kept: most hold a picture"
     )
+    partitions: Partitions = None
     redis_timeout: RedisTimeout = 60.0
     decode_threads: int = Field(
         default_factory=lambda: min(16, usable_cores()),

@@ -31,6 +31,7 @@ from contract import wire
 from contract.connect import without_secrets
 from contract.errors import UsageError
 from contract.keys import DEFAULT_PREFIX
+from contract.partitions import MAX_PARTITIONS
 
 ENV_PREFIX = "EMOTION_"
 S = TypeVar("S", bound=BaseSettings)
@@ -43,6 +44,17 @@ RedisTimeout = Annotated[
         le=86_400,
         allow_inf_nan=False,
         description="seconds to wait for a lost Redis before giving up",
+    ),
+]
+
+# For the roles that may decide it; the first of them does.
+Partitions = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=MAX_PARTITIONS,
+        description="how many streams share the frames of a new system, each source in one of "
+        "them; decided by the role that starts first, by default 1",
     ),
 ]
 
@@ -85,8 +97,9 @@ class RoleSettings(ProcessSettings):
     redis: str = Field(
         "redis://127.0.0.1:6379",
         repr=False,  # it can hold a password
-        description="URL of Redis or Valkey: redis://, rediss:// (TLS) or unix://; with a "
-        "password better in EMOTION_REDIS than on the command line",
+        description="URL of Redis or Valkey: redis://, rediss:// (TLS) or unix://, or of a "
+        "cluster: redis+cluster://HOST:PORT,HOST:PORT; with a password better in EMOTION_REDIS "
+        "than on the command line",
     )
     prefix: str = Field(
         DEFAULT_PREFIX,

@@ -7,13 +7,13 @@ import threading
 from types import FrameType
 
 
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set. Call it from the main thread.
+def stop_on_signals(event: threading.Event | None = None) -> threading.Event:
+    """An event that SIGTERM and SIGINT set: `event` or a new one. Call it from the main thread.
 
     The handler does nothing more: the main loop sees the event, finishes what it holds and ends.
     A second SIGINT is Python's own KeyboardInterrupt, for a process that hangs.
     """
-    stop = threading.Event()
+    stop = event or threading.Event()
 
     def handle(signum: int, _frame: FrameType | None) -> None:
         stop.set()

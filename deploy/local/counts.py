@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from consumer.progress import EntryId, format_id, parse_id
 from contract.connect import REFUSED, is_passing, redacted
-from contract.errors import BrokerError, BrokerUnavailable
-from contract.keys import PARTITIONS, Keys
+from contract.errors import BrokerError, BrokerUnavailable, UsageError
+from contract.keys import Keys
+from contract.partitions import read_partitions
 from contract.snapshot import read_snapshot
 from deploy.local.status import Counts
 
@@ -20,20 +21,27 @@ OUTAGE_TIMEOUT_S = 60.0  # a server of the user's own may restart; the other par
 
 
 class RunCounts:
-    """Counts from its creation on, over all partitions. The monotonic time is passed in.
+    """Counts from its creation on. The monotonic time is passed in.
 
     All methods raise `BrokerError` when the server at `url` refuses a command.
     """
 
     def __init__(self, client: redis.Redis, url: str, prefix: str) -> None:
-        """Raises also `BrokerUnavailable`."""
+        """Raises also `BrokerUnavailable`, and `UsageError` for a system of several partitions."""
         self._client = client
         self._server = redacted(url)
-        self._keys = [Keys(prefix, partition) for partition in range(PARTITIONS)]
+        self._keys = [Keys(prefix)]
         self._away_since_s: float | None = None
         self._until: list[EntryId] | None = None
         self.counts = Counts()
         with self._our_errors():
+            # An entry id, and so `newest_event`, is a place in one stream.
+            partitions = read_partitions(client, prefix) or 1
+            if partitions > 1:
+                raise UsageError(
+                    f"--prefix: expected a system of one partition, {prefix!r} has {partitions}: "
+                    "start emotion-producer, emotion-worker and emotion-events"
+                )
             self._before = [read_snapshot(client, keys) for keys in self._keys]
             self.newest_event = self._newest_event()
         """Id of the newest entry of the events streams, when last looked at."""

@@ -125,8 +125,9 @@ class UpSettings(RoleSettings):
         The parts go by their command lines: a variable of ours that a flag has overruled must not
         reach them. Only the server's URL goes this way, because it can hold a password.
         """
-        # A metrics port in our environment can't be every part's.
-        ours = {ENV_PREFIX + name.upper() for name in (*type(self).model_fields, "metrics_port")}
+        # A metrics port in our environment can't be every part's, and we count one partition.
+        names = (*type(self).model_fields, "metrics_port", "partitions")
+        ours = {ENV_PREFIX + name.upper() for name in names}
         hidden = {name: None for name in os.environ if name.upper() in ours}
         return {**hidden, f"{ENV_PREFIX}REDIS": url}
 

@@ -3,9 +3,9 @@
 -- A client that did not get its reply repeats the call, and a slow network may deliver an old copy
 -- later still. The fence holds the session's last seq, so a repeat adds nothing; it also holds
 -- epoch and session, so a producer that was replaced, or whose session is closed, adds nothing
--- either. A fence that is gone, or behind by more than this frame, means that Redis lost data (a
--- flush, a restart without persistence, a replica that took over): only a new session is honest
--- then, because nobody knows which frames of this one are left.
+-- either. A fence that is gone, or of an older epoch, or behind by more than this frame, means that
+-- Redis lost data (a flush, a restart without persistence, a replica that took over): only a new
+-- session is honest then, because nobody knows which frames of this one are left.
 --
 -- The frames stream holds exactly the frames not yet settled, so its length is the backlog, and the
 -- backlog is bounded here. "lossless": nothing changes, the caller waits. "live": the oldest live
@@ -82,6 +82,7 @@ local fence = redis.call('HGET', fences, source)
 if not fence then return 'missing' end
 local known_epoch, known_session, last_seq, state =
   string.match(fence, '^(%d+):([^:]*):(%-?%d+):(%a+):')
+if tonumber(known_epoch) < tonumber(epoch) then return 'missing' end
 if known_epoch ~= epoch or known_session ~= session then return 'superseded' end
 if tonumber(seq) <= tonumber(last_seq) then return 'repeated' end
 if state ~= 'started' then return 'closed' end

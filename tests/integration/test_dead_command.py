@@ -53,7 +53,7 @@ def bury(client: redis.Redis, payload: bytes, reason: str, detail: str = "", tri
     (delivery,) = queue.read(1, 0.01)
     for _ in range(tries):
         queue.attempt(delivery)
-    queue.settle([Settlement(delivery.entry_id, "dead", reason, detail)])
+    queue.settle([Settlement(delivery, "dead", reason, detail)])
     ((entry_id, _),) = client.xrevrange(KEYS.dead, count=1)
     return str(entry_id.decode())
 

@@ -37,7 +37,7 @@ def bury(client: redis.Redis, *payloads: bytes, **bounds: float) -> None:
         client.hincrby(KEYS.stats, names.PUBLISHED, 1)
         client.xadd(KEYS.frames, {wire.FIELD: payload})
         (delivery,) = queue.read(1, 0.01)
-        queue.settle([Settlement(delivery.entry_id, "dead", "image", "not a JPEG")])
+        queue.settle([Settlement(delivery, "dead", "image", "not a JPEG")])
 
 
 def kept(client: redis.Redis) -> list[bytes]:
@@ -173,7 +173,7 @@ def test_letters_come_and_go_also_when_redis_is_out_of_memory(redis_client: redi
     try:
         assert queue.recover(1) == []  # one goes: they are too many
         assert kept(redis_client)[0] == b"1"
-        assert queue.settle([Settlement(delivery.entry_id, "dead", "image", "")]) == [True]
+        assert queue.settle([Settlement(delivery, "dead", "image", "")]) == [True]
         *_, older, oldest = letters.newest_first()
         assert letters.requeue(oldest)
         assert letters.drop(older)
@@ -262,9 +262,7 @@ def test_every_count_holds_after_any_sequence_of_steps(
             if step == "bury":
                 client.hincrby(KEYS.stats, names.PUBLISHED, 1)
                 client.xadd(KEYS.frames, {wire.FIELD: bytes(n)})
-                queue.settle(
-                    [Settlement(d.entry_id, "dead", "x", "") for d in queue.read(10, 0.01)]
-                )
+                queue.settle([Settlement(d, "dead", "x", "") for d in queue.read(10, 0.01)])
             elif step == "requeue" and n < len(found):
                 last = found[n]
                 assert last.payload is None or letters.requeue(last)

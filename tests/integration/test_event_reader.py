@@ -432,7 +432,9 @@ def test_an_outage_is_not_silence(durable: Server, wait_until: WaitUntil) -> Non
     ):
         got = pool.submit(seqs, reader, 1)
         durable.stop()
-        wait_until(lambda: reader._subscription._outage._failures > 4)  # more than 0.3 s
+        wait_until(
+            lambda: reader._subscription._outages._places[0]._failures > 4
+        )  # more than 0.3 s
         assert not got.done()
         durable.start()
         publish(durable.client, [0])

@@ -37,7 +37,7 @@ def publish(client: redis.Redis, count: int) -> list[bytes]:
 
 
 def event(delivery: Delivery, body: bytes = b"event") -> Settlement:
-    return Settlement(delivery.entry_id, "event", body)
+    return Settlement(delivery, "event", body)
 
 
 def test_a_settled_frame_is_gone_and_its_event_is_there(
@@ -50,8 +50,8 @@ def test_a_settled_frame_is_gone_and_its_event_is_there(
     assert queue.settle(
         [
             event(first, b"e0"),
-            Settlement(second.entry_id, "dead", "image", "not a JPEG"),
-            Settlement(third.entry_id, "drop", "stale"),
+            Settlement(second, "dead", "image", "not a JPEG"),
+            Settlement(third, "drop", "stale"),
         ]
     ) == [True, True, True]
     assert [entry[b"m"] for _, entry in redis_client.xrange(KEYS.events)] == [b"e0"]
@@ -135,7 +135,7 @@ def test_trimmed_frames_are_counted_not_lost_in_silence(
     deliveries = dead.read(3, 0.01)
     redis_client.xtrim(KEYS.frames, maxlen=1, approximate=False)
     # One the worker settles as trimmed itself; two are found when its lease runs out.
-    assert dead.settle([Settlement(deliveries[0].entry_id, "drop", "trimmed")]) == [True]
+    assert dead.settle([Settlement(deliveries[0], "drop", "trimmed")]) == [True]
     wait_until(
         lambda: bool(
             alive.recover(10) == []
@@ -208,7 +208,7 @@ def test_attempts_are_counted_in_redis_and_forgotten_when_settled(
     queue = make_queue()
     (delivery,) = queue.read(1, 0.01)
     assert [queue.attempt(delivery), make_queue("b").attempt(delivery)] == [1, 2]
-    queue.settle([Settlement(delivery.entry_id, "dead", "attempts", "")])
+    queue.settle([Settlement(delivery, "dead", "attempts", "")])
     ((_, letter),) = redis_client.xrange(KEYS.dead)
     assert letter[b"attempts"] == b"2"
     assert redis_client.exists(KEYS.attempts) == 0
@@ -230,7 +230,7 @@ def test_streams_stay_bounded(redis_client: redis.Redis, make_queue: Make) -> No
         publish(redis_client, 50)
         deliveries = queue.read(50, 0.01)
         queue.settle([event(delivery) for delivery in deliveries[:-1]])
-        queue.settle([Settlement(deliveries[-1].entry_id, "dead", "x", "")])
+        queue.settle([Settlement(deliveries[-1], "dead", "x", "")])
     assert redis_client.xlen(KEYS.events) < 300  # approximate: whole nodes of 100
     assert redis_client.xlen(KEYS.dead) == 5
     assert read_snapshot(redis_client, KEYS).dead == 10
@@ -302,7 +302,7 @@ def test_conservation_holds_after_any_sequence_of_steps(
                 (taken,) = client.xpending_range(KEYS.frames, names.WORKERS_GROUP, "-", "+", 1)
                 trimmed += client.xdel(KEYS.frames, taken["message_id"])
             elif step == "settle again":
-                workers[n].settle([Settlement(d.entry_id, "dead", "x", "") for d in hands[n]])
+                workers[n].settle([Settlement(d, "dead", "x", "") for d in hands[n]])
             elif step == "forget":
                 hands[n].clear()
             snapshot = read_snapshot(client, KEYS)
@@ -312,7 +312,7 @@ def test_conservation_holds_after_any_sequence_of_steps(
         finder.lost_touch()
         for _ in range(3):  # its own first, then everybody's
             found = finder.recover(1000)
-            finder.settle([Settlement(d.entry_id, "drop", "trimmed") for d in found if not d.entry])
+            finder.settle([Settlement(d, "drop", "trimmed") for d in found if not d.entry])
         assert read_snapshot(client, KEYS).unaccounted == 0
         events = [entry[b"m"] for _, entry in client.xrange(KEYS.events)]
         letters = [entry[b"frame"] for _, entry in client.xrange(KEYS.dead)]

@@ -17,6 +17,7 @@ from contract.keys import Keys
 from contract.snapshot import Snapshot, read_snapshot
 from worker.frames import RedisFrameQueue
 from worker.metrics import PartitionCollector
+from worker.partitions import PartitionedQueue
 
 KEYS = Keys()
 
@@ -65,5 +66,12 @@ def test_a_strange_field_is_named_and_a_scrape_goes_on(
         read_snapshot(redis_client, KEYS)
     assert text in str(caught.value)
     registry = CollectorRegistry()
-    registry.register(PartitionCollector(KEYS, RedisFrameQueue(redis_client, KEYS, "w").report))
+    queue = PartitionedQueue(
+        [RedisFrameQueue(redis_client, KEYS, "w")],
+        timeout_s=1.0,
+        on_settled=lambda _item, _ours: None,
+        on_outage=lambda: None,
+        pause=lambda _seconds: None,
+    )
+    registry.register(PartitionCollector(queue.report))
     assert generate_latest(registry) == b""

@@ -9,8 +9,9 @@ import redis
 
 from consumer.progress import parse_id
 from contract import keys as names
-from contract.errors import BrokerError, BrokerUnavailable
+from contract.errors import BrokerError, BrokerUnavailable, UsageError
 from contract.keys import Keys
+from contract.partitions import agree_on_partitions
 from deploy.local.counts import RunCounts
 from deploy.local.feed import Feed
 
@@ -56,6 +57,12 @@ def test_settled_means_every_frame_so_far_and_no_later_one(redis_client: redis.R
     )
     assert run_counts.counts.unaccounted == 0
     settle(redis_client, theirs)
+
+
+def test_a_system_of_several_partitions_is_not_this_commands(redis_client: redis.Redis) -> None:
+    agree_on_partitions(redis_client, "stage", 2)
+    with pytest.raises(UsageError, match="expected a system of one partition, 'stage' has 2"):
+        RunCounts(redis_client, URL, "stage")
 
 
 def test_a_server_that_is_away_for_a_moment_is_waited_for(

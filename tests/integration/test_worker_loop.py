@@ -27,6 +27,7 @@ from worker.lease import LeaseKeeper
 from worker.loop import LoopLimits, WorkerLoop
 from worker.metrics import WorkerMetrics
 from worker.outcome import Outcome, Rejected, Seen
+from worker.partitions import PartitionedQueue
 
 pytestmark = pytest.mark.both_servers
 
@@ -74,13 +75,20 @@ def running(
     *,
     consumer: str = "w",
     lease_s: float = 10.0,
+    redis_timeout_s: float = 60.0,
     **limits: float,
 ) -> Iterator[tuple[threading.Thread, list[BaseException], WorkerMetrics]]:
     """A loop in a thread; stopped, joined and cleaned up at the end of the block."""
     client = connect(url, retries=0)
-    queue = RedisFrameQueue(client, KEYS, consumer, lease_s=lease_s)
     stop, errors = threading.Event(), list[BaseException]()
     metrics = WorkerMetrics(CollectorRegistry())
+    queue = PartitionedQueue(
+        [RedisFrameQueue(client, KEYS, consumer, lease_s=lease_s)],
+        timeout_s=redis_timeout_s,
+        on_settled=metrics.observe_settled,
+        on_outage=metrics.outages.inc,
+        pause=stop.wait,
+    )
     leases = LeaseKeeper(queue, every_s=lease_s / 4)
     loop = WorkerLoop(
         queue, analyser, metrics, Health(), leases, LoopLimits(**limits), stop  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from contract.connect import connect
 from contract.event import EmotionEvent, decode_record
 from contract.frame import FrameMessage
 from contract.keys import Keys
-from contract.snapshot import read_snapshot
+from contract.snapshot import Snapshot, read_snapshot
 from tests.conftest import optional_tool
 from tests.integration.processes import RoleProcess, run_role
 from worker.frames import RedisFrameQueue
@@ -172,13 +172,18 @@ def check_metrics(text: str, frames: int) -> None:
     assert any(name.startswith("emotion_model_info{") for name in found)
 
 
+def reported(queue: RedisFrameQueue) -> dict[int, Snapshot]:
+    snapshot = queue.report()
+    return {} if snapshot is None else {0: snapshot}
+
+
 @pytest.fixture
 def registry(redis_client: redis.Redis) -> CollectorRegistry:
     """All instruments of a worker, each with at least one sample."""
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     queue = RedisFrameQueue(redis_client, KEYS, "w")
-    registry.register(PartitionCollector(KEYS, queue.report))
+    registry.register(PartitionCollector(lambda: reported(queue)))
     redis_client.hset(KEYS.stats, mapping={names.PUBLISHED: 3, f"{names.DROPPED}stale": 1})
     metrics.observe_stage("decode", 0.1)
     metrics.frames.labels("event").inc()
@@ -206,7 +211,7 @@ def test_the_shared_counts_are_reported_by_one_worker(
     backlog = "emotion_backlog_frames{partition=0}"
     assert backlog in samples(generate_latest(registry).decode())
     other = CollectorRegistry()
-    other.register(PartitionCollector(KEYS, RedisFrameQueue(redis_client, KEYS, "x").report))
+    other.register(PartitionCollector(lambda: reported(RedisFrameQueue(redis_client, KEYS, "x"))))
     assert generate_latest(other) == b""
 
 

@@ -18,7 +18,7 @@ import pytest
 import structlog
 from pydantic import Field, field_validator, model_validator
 
-from contract.connect import connect, redacted, without_secrets
+from contract.connect import check_url, connect, redacted, without_secrets
 from contract.errors import BrokerUnavailable, UsageError
 from contract.process import logs
 from contract.process.command import explained_if_missing, run_command
@@ -147,6 +147,7 @@ def test_a_url_is_shown_without_user_password_and_query(url: str, shown: str) ->
         ("{'a':'rtsp://h/1','b':'c@d'}", "{'a':'rtsp://h/1','b':'c@d'}"),
         ("\x1b[35mhttp://h/?t=1\x1b[0m", "\x1b[35mhttp://h/\x1b[0m"),
         ("nothing here: //, ://", "nothing here: //, ://"),
+        ("no redis+cluster://u:p@h:1,i:2?x=1 here", "no redis+cluster://***@h:1,i:2 here"),
     ],
 )
 def test_urls_in_text_are_shown_without_user_password_and_query(text: str, shown: str) -> None:
@@ -154,11 +155,24 @@ def test_urls_in_text_are_shown_without_user_password_and_query(text: str, shown
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://[::1", "redis://u:secret#@h", "redis://u:se/cret@h", "h:1"]
+    "url",
+    [
+        "redis://[::1",
+        "redis://u:secret#@h",
+        "redis://u:se/cret@h",
+        "h:1",
+        "redis+cluster://u:secret#@h:1",
+        "redis+cluster://u:se/cret@h:1,h:2",
+        "redis+cluster://h:1,h:port",
+        "redis+cluster://h:1,",
+        "redis+cluster://h:1/3",
+    ],
 )
 def test_a_url_that_is_none_is_a_usage_error_without_its_password(url: str) -> None:
     with pytest.raises(UsageError, match="expected redis://") as caught:
         connect(url)
+    with pytest.raises(UsageError, match="expected redis://"):
+        check_url(url)
     assert "se" not in str(caught.value).split(": expected")[0]
 
 

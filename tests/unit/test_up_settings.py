@@ -113,7 +113,13 @@ def test_the_parts_always_say_that_they_are_ready(level: str, parts: str) -> Non
 def test_a_variable_that_a_flag_overruled_does_not_reach_the_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("EMOTION_LOOP", "emotion_realtime", "EMOTION_METRICS_PORT", "EMOTION_REDIS"):
+    for name in (
+        "EMOTION_LOOP",
+        "emotion_realtime",
+        "EMOTION_METRICS_PORT",
+        "EMOTION_REDIS",
+        "EMOTION_PARTITIONS",
+    ):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("EMOTION_THRESHOLD", "0.7")  # a worker's own
     settings = read("a.mp4", "--no-loop", "--no-realtime", "--redis", "redis://host")
@@ -122,6 +128,7 @@ def test_a_variable_that_a_flag_overruled_does_not_reach_the_parts(
     assert environment["EMOTION_LOOP"] is None
     assert environment["emotion_realtime"] is None
     assert environment["EMOTION_METRICS_PORT"] is None
+    assert environment["EMOTION_PARTITIONS"] is None
     assert "EMOTION_THRESHOLD" not in environment
     assert {"--no-loop", "--no-realtime"} <= set(settings.producer_arguments(None))
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 from contract.connect import REFUSED, check, connect, redacted
 from contract.console import discard
 from contract.errors import BrokerError, UsageError
-from contract.keys import PARTITIONS, Keys
+from contract.keys import Keys
+from contract.partitions import read_partitions
 from contract.process.command import run_command
 from contract.process.settings import RoleSettings
 from worker.dead.letters import DeadLetter, DeadLetters
@@ -83,7 +84,8 @@ def _letters(settings: RoleSettings) -> Iterator[DeadLetters]:
     client = connect(settings.redis)
     try:
         check(client, settings.redis)
-        yield DeadLetters(client, [Keys(settings.prefix, p) for p in range(PARTITIONS)])
+        partitions = read_partitions(client, settings.prefix) or 1
+        yield DeadLetters(client, [Keys(settings.prefix, p) for p in range(partitions)])
     except REFUSED as error:
         raise BrokerError(f"Redis at {redacted(settings.redis)}: {error}") from error
     finally:

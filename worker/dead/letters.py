@@ -12,7 +12,7 @@ from contract import keys as names
 from contract import wire
 from contract.errors import DecodeError, EncodeError, UsageError
 from contract.keys import Keys
-from worker.frames import script_text
+from contract.script import Script
 
 if TYPE_CHECKING:
     import redis
@@ -97,7 +97,7 @@ class DeadLetters:
         self._client = client
         self._partitions = partitions
         self._requeue, self._drop = (
-            client.register_script(script_text("letters", name)) for name in ("requeue", "drop")
+            Script(client, "worker", "letters", name) for name in ("requeue", "drop")
         )
 
     def newest_first(self) -> Iterator[DeadLetter]:
