@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import structlog
 from prometheus_client import CollectorRegistry
 
-from contract.connect import check, connect
+from contract.connect import check, connect, redacted
 from contract.errors import EmotionStreamError, SourceError
 from contract.keys import Keys, partition_of
 from contract.process.command import run_command
@@ -92,6 +92,8 @@ def _work(settings: ProducerSettings) -> int:
                 max_backlog=settings.max_backlog,
                 max_age_ns=settings.max_age_ns_for(mode),
                 redis_timeout_s=settings.redis_timeout,
+                full_timeout_s=settings.full_timeout,
+                server=redacted(settings.redis),
             )
             streams.append(
                 Stream(
