@@ -80,7 +80,7 @@ def _write_events(settings: EventsSettings, stop: threading.Event) -> None:
 
 
 def _status(settings: StatusSettings) -> int:
-    client = connect(settings.redis)
+    client = connect(settings.redis, retries=0)  # whoever waits for the answer asks again
     try:
         check(client, settings.redis)
         status = read_status(client, settings.prefix)

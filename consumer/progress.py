@@ -7,9 +7,8 @@ neither behind the reader nor in the stream any more was missed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 EntryId = tuple[int, int]  # milliseconds since the epoch, number within that millisecond
 Start = Literal["now", "beginning"] | EntryId
@@ -51,17 +50,6 @@ class StreamState:
     length: int = 0
     first_id: EntryId = _FIRST
     newest_id: EntryId = _FIRST
-
-    @classmethod
-    def of(cls, info: Mapping[str, Any]) -> StreamState:
-        """From redis-py's answer to XINFO STREAM."""
-        first = info["first-entry"]
-        return cls(
-            added=info["entries-added"],
-            length=info["length"],
-            first_id=parse_id(first[0]) if first else _FIRST,
-            newest_id=parse_id(info["last-generated-id"]),
-        )
 
     @property
     def removed(self) -> int:

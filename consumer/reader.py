@@ -59,7 +59,7 @@ class EventReader:
                      is presumed dead. So a loop body that takes longer has its event done twice
 
     Counters: `missed` events (of all sources), `repeats` dropped (after Redis lost data, a frame
-    may be published again), `undecodable` entries skipped, by reason.
+    may be published again), `undecodable` entries skipped, by reason, `outages` of Redis.
 
     Raises `UsageError` for arguments that cannot be used, `BrokerUnavailable` when Redis isn't
     there at the start or stays away, `BrokerError` when it refuses a command.
@@ -112,14 +112,20 @@ class EventReader:
             if group is None
             else [Member(client, key, place, group, consumer, claim_idle_s) for key in keys]
         )
+        self._outage = Outage(redacted(url), redis_timeout_s)
         self._subscription = Subscription(
             client,
             streams,
-            Outage(redacted(url), redis_timeout_s),
+            self._outage,
             batch=batch,
             stale_after_s=None if group is None else claim_idle_s / 2,
             is_stopped=self._is_stopped,
         )
+
+    @property
+    def outages(self) -> int:
+        """How many times Redis did not answer and was waited for."""
+        return self._outage.count
 
     def __enter__(self) -> EventReader:
         self._open()

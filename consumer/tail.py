@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
 from consumer.progress import Missed, Progress, Start, StreamState, format_id, parse_id
-from contract.connect import REFUSED
 from contract.wire import Entry
 
 if TYPE_CHECKING:
@@ -29,9 +29,10 @@ class Tail:
     """The place of a reader without a group in one stream. All methods raise redis's own errors."""
 
     def __init__(self, client: redis.Redis, key: str, start: Start) -> None:
-        self._client = client
         self.key = key
         self._start = start
+        text = (files("consumer") / "scripts" / "tail.lua").read_text("utf-8")
+        self._script = client.register_script(text)
 
     def open(self) -> None:
         """Resolve the start once, so that a reconnect loses nothing."""
@@ -65,15 +66,13 @@ class Tail:
 
     def _read(self, count: int) -> tuple[list[tuple[bytes, Entry]], StreamState]:
         """Entries and the stream's state, of the same moment."""
-        with self._client.pipeline(transaction=True) as pipe:
-            if count:
-                pipe.xread({self.key: self.wake_after}, count=count)
-            pipe.xinfo_stream(self.key)
-            *reads, info = pipe.execute(raise_on_error=False)
-        if isinstance(info, REFUSED) and "no such key" in str(info):
-            return [], StreamState()  # nothing was ever published
-        for reply in (*reads, info):
-            if isinstance(reply, Exception):
-                raise reply
-        entries = reads[0][0][1] if reads and reads[0] else []
-        return entries, StreamState.of(info)
+        after = self.wake_after if count else "0-0"
+        reply: Any = self._script(keys=[self.key], args=[after, count])
+        if reply is None:
+            return [], StreamState()
+        raw, added, length, first_id, newest_id = reply
+        entries: list[tuple[bytes, Entry]] = [
+            (entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
+            for entry_id, fields in raw
+        ]
+        return entries, StreamState(added, length, parse_id(first_id), parse_id(newest_id))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import ssl
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from contract.errors import BrokerError, BrokerUnavailable, UsageError
+from contract.errors import AccessDenied, BrokerError, BrokerUnavailable, UsageError
 
 SOCKET_TIMEOUT_S = 5.0
 MAX_BLOCK_S = 0.5  # well below the socket time-out, and how long a stop can go unnoticed
@@ -18,7 +19,7 @@ UNREACHABLE = (redis.ConnectionError, redis.TimeoutError)
 REFUSED = (redis.RedisError,)
 
 # A server that cannot do it just now but will: no memory left until workers settle frames, a
-# replica before it is promoted, a cluster or a disk in trouble.
+# replica before it is promoted, a cluster or a disk in trouble, somebody's long script.
 _PASSING = (
     *UNREACHABLE,
     redis.exceptions.OutOfMemoryError,
@@ -27,9 +28,14 @@ _PASSING = (
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
 )
-_PASSING_WORDS = ("MISCONF", "NOREPLICAS")  # redis-py has no classes for these
+# redis-py has no classes for these. UNBLOCKED ends a blocking read when a master becomes a replica.
+_PASSING_WORDS = ("MISCONF", "NOREPLICAS", "UNBLOCKED", "BUSY ", "max number of clients")
 # A wrong password is a connection error to redis-py; no waiting makes it right.
-_LASTING = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
+_LASTING = (
+    redis.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.exceptions.NoPermissionError,
+)
 
 
 def connect(url: str, *, retries: int = 3) -> redis.Redis:
@@ -67,21 +73,51 @@ def connect(url: str, *, retries: int = 3) -> redis.Redis:
 def check(client: redis.Redis, url: str) -> None:
     """Ask the server for a sign of life, so that a wrong URL ends in one clear line.
 
-    Raises `BrokerUnavailable` or `BrokerError` naming the URL without its password.
+    A server that is there and only cannot serve just now (it loads its data, say) passes: who asks
+    it for something waits that out. Raises `BrokerUnavailable`, `AccessDenied` or `BrokerError`
+    naming the URL without its password.
     """
     try:
         client.ping()
-    except UNREACHABLE as error:
-        raise BrokerUnavailable(f"no Redis at {redacted(url)}: {error}") from error
     except REFUSED as error:
-        raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
+        if _is_lasting(error):
+            raise AccessDenied(f"Redis at {redacted(url)} refused us: {error}") from error
+        if isinstance(error, UNREACHABLE) and not _is_there(error):
+            raise BrokerUnavailable(
+                f"no Redis at {redacted(url)}: {error}{_hint(error, url)}"
+            ) from error
+        if not is_passing(error):
+            raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
 
 
 def is_passing(error: Exception) -> bool:
     """Whether an error of redis-py is one that waiting may cure."""
-    if isinstance(error, _LASTING):
+    if _is_lasting(error):
         return False
     return isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS)
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether the server won't have us, or we won't have the server."""
+    # redis-py makes a connection error of it, and keeps what it was only here.
+    distrusted = isinstance(error.__context__, ssl.SSLCertVerificationError)
+    return distrusted or isinstance(error, _LASTING)
+
+
+def _is_there(error: Exception) -> bool:
+    """Whether a connection error of redis-py is an answer of the server's own."""
+    return isinstance(error, redis.exceptions.BusyLoadingError) or str(error).startswith(
+        _PASSING_WORDS
+    )
+
+
+def _hint(error: Exception, url: str) -> str:
+    """What it looks like when only one side speaks TLS."""
+    if url.startswith("rediss:"):
+        lost = isinstance(error.__context__, ssl.SSLError) or isinstance(error, redis.TimeoutError)
+        return " (a server without TLS wants redis://)" if lost else ""
+    closed = any(words in str(error) for words in ("closed by server", "reset by peer"))
+    return " (a server with TLS wants rediss://)" if closed else ""
 
 
 def redacted(url: str) -> str:

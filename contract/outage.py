@@ -23,6 +23,8 @@ class Outage:
 
     who       what the log lines and errors begin with: a source, a worker, a server
     limit_s   give up after this many seconds without an answer; None = never
+
+    `count` is how many outages there were.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Outage:
         self._clock = clock
         self._since_s: float | None = None
         self._failures = 0
+        self.count = 0
 
     @property
     def is_on(self) -> bool:
@@ -54,6 +57,7 @@ class Outage:
         now_s = self._clock()
         if self._since_s is None:
             self._since_s = now_s
+            self.count += 1
             _log.warning("%s: no answer from Redis, waiting: %s", self._who, error)
         gone_s = now_s - self._since_s
         if self._limit_s is not None and gone_s >= self._limit_s:

@@ -110,6 +110,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
                 redis_timeout_s=settings.redis_timeout,
             ),
             stop,
+            who=f"worker ({redacted(settings.redis)})",
         )
         # Shutdown, in this order: stop reading, settle what is in hand (both inside run), stop
         # renewing leases, take our name off the group.

@@ -55,6 +55,8 @@ class WorkerLoop:
         leases: LeaseKeeper,
         limits: LoopLimits,
         stop: threading.Event,
+        *,
+        who: str = "worker",
     ) -> None:
         self._queue = queue
         self._analyser = analyser
@@ -65,7 +67,7 @@ class WorkerLoop:
         self._stop = stop
         self._batcher: Batcher[Delivery] = Batcher(limits.batch_size, limits.max_wait_s)
         self._suspects: deque[Delivery] = deque()
-        self._outage = Outage("worker", limits.redis_timeout_s)
+        self._outage = Outage(who, limits.redis_timeout_s)
 
     def run(self) -> None:
         """Until stopped: one batch after the other. What was read is settled before it ends."""

@@ -115,6 +115,7 @@ class PartitionCollector(Collector):
     def __init__(self, keys: Keys, report: Callable[[], Snapshot | None]) -> None:
         self._partition = str(keys.partition)
         self._report = report
+        self._said_so = False
 
     def describe(self) -> Iterable[Metric]:
         return []  # or registering would already ask Redis
@@ -123,8 +124,11 @@ class PartitionCollector(Collector):
         try:
             snapshot = self._report()
         except REFUSED as error:
-            _log.warning("shared metrics not read", error=str(error))
+            if not self._said_so:  # once an outage, not once a scrape
+                _log.warning("shared metrics not read", error=str(error))
+            self._said_so = True
             return
+        self._said_so = False
         if snapshot is None:
             return
         gauges = {

@@ -1,0 +1,167 @@
+"""Redis in trouble while everything runs: what passes is waited for and costs no frame, the rest
+ends in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from contract.snapshot import Snapshot, read_snapshot
+from tests.integration.clips import write_video
+from tests.integration.servers import TroubledServer
+from tests.integration.system import BEGINS, ENDS, KEYS, System, published_ids
+
+WaitUntil = Callable[..., None]
+WRITERS = frozenset({"producer", "worker", "group"})  # a group's readers write: who got what
+ALL = WRITERS | {"reader"}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of video, two hundred frames."""
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", range(0, 1000, 5))
+
+
+@pytest.fixture(params=["valkey", "oldest_redis"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TroubledServer]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with TroubledServer(request.param, folder) as running:
+        yield running
+
+
+# Troubles that pass: each lasts as long as its block.
+
+
+@contextmanager
+def paused(server: TroubledServer) -> Iterator[None]:
+    server.client.execute_command("CLIENT", "PAUSE", 5500, "ALL")  # the socket's time-out is 5 s
+    yield
+
+
+@contextmanager
+def out_of_memory(server: TroubledServer) -> Iterator[None]:
+    server.client.config_set("maxmemory", 1)
+    yield
+    server.client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def read_only(server: TroubledServer) -> Iterator[None]:
+    server.client.execute_command("REPLICAOF", "127.0.0.1", 1)
+    yield
+    server.client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+@contextmanager
+def unsaved(server: TroubledServer) -> Iterator[None]:
+    """MISCONF: a snapshot failed, because there is a folder where its file should be."""
+    (server.folder / "dump.rdb").mkdir()
+    server.client.config_set("save", "3600 1")
+    server.client.bgsave()
+    yield
+    server.client.config_set("save", "")
+
+
+@contextmanager
+def without_replicas(server: TroubledServer) -> Iterator[None]:
+    server.client.config_set("min-replicas-to-write", 1)
+    yield
+    server.client.config_set("min-replicas-to-write", 0)
+
+
+@contextmanager
+def dead(server: TroubledServer) -> Iterator[None]:
+    server.kill()
+    yield
+    server.start()
+
+
+TROUBLES: Mapping[Callable[[TroubledServer], object], frozenset[str]] = {
+    paused: ALL,
+    out_of_memory: frozenset({"producer"}),  # workers drain, readers read
+    read_only: WRITERS,
+    unsaved: WRITERS,
+    without_replicas: WRITERS,
+    dead: ALL,
+}
+
+
+def test_no_trouble_that_passes_costs_a_frame_or_a_word_too_many(
+    server: TroubledServer, clip: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    def snapshot() -> Snapshot:
+        return read_snapshot(server.client, KEYS)
+
+    def goes_on() -> None:
+        events = snapshot().events
+        wait_until(lambda: snapshot().events > events + 20, what="events go on")
+
+    with System(server.url, clip, tmp_path) as system:
+        goes_on()
+        for trouble, hit in TROUBLES.items():
+            before = system.said(BEGINS)
+            with trouble(server):  # type: ignore[attr-defined]
+                wait_until(
+                    lambda before=before, hit=hit: all(  # type: ignore[misc]
+                        system.said(BEGINS)[name] > before[name] for name in hit
+                    ),
+                    what=f"{trouble} is noticed",
+                )
+                if trouble is out_of_memory:
+                    wait_until(lambda: snapshot().backlog == 0, what="the backlog drains")
+            wait_until(lambda: system.said(ENDS) == system.said(BEGINS), what=f"{trouble} is over")
+            goes_on()
+            lines = {name: count - before[name] for name, count in system.said(BEGINS).items()}
+            if trouble is read_only:  # may interrupt a bystander's blocking read, too
+                lines.pop("reader")
+            assert lines == {name: int(name in hit) for name in lines}, trouble
+        for _ in range(5):
+            server.kill_connections()
+            goes_on()
+        wait_until(lambda: system.said(ENDS) == system.said(BEGINS), what="all are back")
+        for name in ("producer", "worker"):
+            assert system.outages_by_metric(name) == system.said(BEGINS)[name]
+
+        system.end("producer")
+        wait_until(lambda: snapshot().backlog == 0, what="the backlog drains")
+        system.end("worker")
+        ids = published_ids(server.client)
+        for name in ("reader", "group"):
+            wait_until(lambda name=name: len(system.read(name)) >= len(ids), what=name)  # type: ignore[misc]
+            system.end(name)
+            assert system.read(name) == ids
+        counts = snapshot()
+        assert (counts.unaccounted, counts.dead, counts.dropped) == (0, 0, {})
+        assert counts.published == counts.events == len(ids) == len(set(ids))
+        assert not any("Traceback" in line for role in system.roles.values() for line in role.lines)
+
+
+def test_a_flush_begins_everything_anew(
+    server: TroubledServer, clip: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    with System(server.url, clip, tmp_path) as system:
+        for life in range(3):
+            wait_until(
+                lambda: read_snapshot(server.client, KEYS).events > 20, what=f"events, life {life}"
+            )
+            if life < 2:
+                server.client.flushall()
+        system.end("producer")
+        wait_until(lambda: read_snapshot(server.client, KEYS).backlog == 0, what="it drains")
+        system.end("worker")
+        ids = published_ids(server.client)
+        for name in ("reader", "group"):
+            wait_until(lambda name=name: ids[-1] in system.read(name), what=name)  # type: ignore[misc]
+            system.end(name)
+            read = system.read(name)
+            assert len(read) == len(set(read))
+            assert read[-len(ids) :] == ids
+        counts = read_snapshot(server.client, KEYS)
+        assert (counts.unaccounted, counts.dead, counts.dropped) == (0, 0, {})
+        assert counts.published == len(ids)
+        assert system.said("lost this session")["producer"] == 2
+        assert not any(system.said(BEGINS).values())  # it was there all the time
