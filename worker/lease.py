@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 import time
@@ -58,7 +59,12 @@ class LeaseKeeper:
         self._error: Exception | None = None
         self._said_so = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run,  # log lines say the same as the loop's
+            args=(self._run,),
+            name="leases",
+            daemon=True,
+        )
 
     def progress(self) -> None:
         """The loop came round; monotonic time starts again. Raises what ended the thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -58,6 +59,15 @@ class TroubledServer:
             self._process.kill()
             self._process.wait(STOP_TIMEOUT_S)
             self._process = None
+
+    def freeze(self) -> None:
+        """It takes connections and answers nothing, until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill_connections(self) -> None:
         """Of all others."""

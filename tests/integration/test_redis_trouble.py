@@ -3,6 +3,9 @@ ends in one line."""
 
 from __future__ import annotations
 
+import shutil
+import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +41,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TroubledS
 
 @contextmanager
 def paused(server: TroubledServer) -> Iterator[None]:
-    server.client.execute_command("CLIENT", "PAUSE", 5500, "ALL")  # the socket's time-out is 5 s
+    server.client.execute_command("CLIENT", "PAUSE", 6000, "ALL")  # the socket's time-out is 5 s
     yield
 
 
@@ -140,8 +143,23 @@ def test_no_trouble_that_passes_costs_a_frame_or_a_word_too_many(
         assert not any("Traceback" in line for role in system.roles.values() for line in role.lines)
 
 
-def test_a_flush_begins_everything_anew(
-    server: TroubledServer, clip: Path, tmp_path: Path, wait_until: WaitUntil
+def flush(server: TroubledServer) -> None:
+    server.client.flushall()
+
+
+def restart_empty(server: TroubledServer) -> None:
+    server.kill()
+    shutil.rmtree(server.folder / "appendonlydir")
+    server.start()
+
+
+@pytest.mark.parametrize("lose_all", [flush, restart_empty])
+def test_after_a_loss_of_all_data_everything_begins_anew(
+    server: TroubledServer,
+    lose_all: Callable[[TroubledServer], None],
+    clip: Path,
+    tmp_path: Path,
+    wait_until: WaitUntil,
 ) -> None:
     with System(server.url, clip, tmp_path) as system:
         for life in range(3):
@@ -149,7 +167,7 @@ def test_a_flush_begins_everything_anew(
                 lambda: read_snapshot(server.client, KEYS).events > 20, what=f"events, life {life}"
             )
             if life < 2:
-                server.client.flushall()
+                lose_all(server)
         system.end("producer")
         wait_until(lambda: read_snapshot(server.client, KEYS).backlog == 0, what="it drains")
         system.end("worker")
@@ -164,4 +182,25 @@ def test_a_flush_begins_everything_anew(
         assert (counts.unaccounted, counts.dead, counts.dropped) == (0, 0, {})
         assert counts.published == len(ids)
         assert system.said("lost this session")["producer"] == 2
-        assert not any(system.said(BEGINS).values())  # it was there all the time
+        # A flushed server was there all the time.
+        outages = 0 if lose_all is flush else 2
+        assert system.said(BEGINS) == dict.fromkeys(system.roles, outages)
+
+
+def test_a_server_that_hangs_holds_up_no_stop_for_long(
+    server: TroubledServer, clip: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    with System(server.url, clip, tmp_path) as system:
+        wait_until(lambda: bool(system.read("reader") and system.read("group")))
+        server.freeze()
+        started_s = time.monotonic()
+        for role in system.roles.values():
+            role.send(signal.SIGTERM)
+        ended = {name: role.wait(30) for name, role in system.roles.items()}
+        assert time.monotonic() - started_s < 25  # Kubernetes kills after 30 s
+        # The producer could not tell readers that its session is over.
+        assert ended == {"producer": 1, "worker": 0, "reader": 0, "group": 0}
+        plain = [line for role in system.roles.values() for line in role.lines if line[:1] != "{"]
+        assert len(plain) == 1
+        assert "stays open: Redis did not answer" in plain[0]
+        server.thaw()
