@@ -90,6 +90,20 @@ def check(client: redis.Redis, url: str) -> None:
             raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
 
 
+def eviction_policy(client: redis.Redis) -> str | None:
+    """The server's policy if it may take whole streams away when its memory runs out.
+
+    None also when it does not say: asking is for a warning, and may be forbidden.
+    """
+    try:
+        memory = client.info("memory")
+    except REFUSED:
+        return None
+    policy = str(memory.get("maxmemory_policy", ""))
+    # Our keys have no time to live, so the volatile policies leave them alone.
+    return policy if memory.get("maxmemory") and policy.startswith("allkeys") else None
+
+
 def is_passing(error: Exception) -> bool:
     """Whether an error of redis-py is one that waiting may cure."""
     if _is_lasting(error):

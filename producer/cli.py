@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import structlog
 from prometheus_client import CollectorRegistry
 
-from contract.connect import check, connect, redacted
+from contract.connect import check, connect, eviction_policy, redacted
 from contract.errors import EmotionStreamError, SourceError
 from contract.keys import Keys, partition_of
 from contract.process.command import run_command
@@ -60,6 +60,8 @@ def _work(settings: ProducerSettings) -> int:
         client = connect(settings.redis, retries=0)
         stack.callback(client.close)
         check(client, settings.redis)
+        if policy := eviction_policy(client):
+            _log.warning("redis may evict frames, use noeviction", maxmemory_policy=policy)
         registry = CollectorRegistry()
         metrics = ProducerMetrics(registry, [source.id for source in sources])
         health = Health()

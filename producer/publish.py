@@ -230,8 +230,9 @@ class Publisher:
                     self._metrics.dropped.labels(self._source, "refused").inc()
                     return False
                 case b"full":
-                    if not self._backpressure.wait():
-                        return None
+                    with self._metrics.waiting.track_inprogress():
+                        if not self._backpressure.wait():
+                            return None
                 case b"missing":
                     raise FenceLost(f"{self._source}: Redis has no session {frame.session}")
                 case _:  # superseded; or closed, which only somebody else can have done

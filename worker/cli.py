@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from contract.artifact import find_artifact
-from contract.connect import REFUSED, check, connect, redacted
+from contract.connect import REFUSED, check, connect, eviction_policy, redacted
 from contract.keys import Keys
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
@@ -62,6 +62,8 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
     keys = Keys(settings.prefix)
     client = connect(settings.redis, retries=0)
     check(client, settings.redis)
+    if policy := eviction_policy(client):
+        _log.warning("redis may evict frames, use noeviction", maxmemory_policy=policy)
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     queue = RedisFrameQueue(
         client,

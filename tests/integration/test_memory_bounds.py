@@ -165,6 +165,31 @@ def test_a_source_that_was_forgotten_but_lives_begins_a_new_session(
     assert read_snapshot(redis_client, KEYS).unaccounted == 0
 
 
+# Redis's own bound
+
+
+@pytest.mark.parametrize(("policy", "warns"), [("allkeys-lru", True), ("noeviction", False)])
+def test_a_server_that_may_evict_frames_is_warned_about(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path, policy: str, warns: bool
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", range(0, 200, 40))
+    redis_client.config_set("maxmemory-policy", policy)
+    redis_client.config_set("maxmemory", "1gb")
+    try:
+        with (
+            RoleProcess("producer", str(clip), "--redis", redis_url) as producer,
+            RoleProcess("tests.integration.trouble_worker", "--redis", redis_url) as worker,
+        ):
+            assert producer.wait() == 0
+            worker.log("ready")
+            warning = "redis may evict frames, use noeviction"
+            for role in (producer, worker):
+                assert any(warning in line for line in role.lines) == warns
+    finally:
+        redis_client.config_set("maxmemory", 0)
+        redis_client.config_set("maxmemory-policy", "noeviction")
+
+
 # All of it at work
 
 BACKLOG, EVENTS, LETTERS = 24, 200, 10

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import redis
 
+from contract.connect import connect
 from contract.snapshot import Snapshot, read_snapshot
 from tests.integration.clips import write_video
 from tests.integration.servers import TroubledServer
@@ -77,6 +80,29 @@ def without_replicas(server: TroubledServer) -> Iterator[None]:
 
 
 @contextmanager
+def busy(server: TroubledServer) -> Iterator[None]:
+    """Somebody's script does not come to an end."""
+    server.client.config_set("busy-reply-threshold", 50)
+
+    def loop() -> None:
+        with connect(server.url, retries=0) as client, suppress(redis.RedisError):
+            client.eval("while true do end", 0)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    yield
+    server.client.script_kill()
+    thread.join(10)
+
+
+@contextmanager
+def without_scripts(server: TroubledServer) -> Iterator[None]:
+    """The server forgets ours, which are sent again without a word."""
+    server.client.script_flush()
+    yield
+
+
+@contextmanager
 def dead(server: TroubledServer) -> Iterator[None]:
     server.kill()
     yield
@@ -89,6 +115,8 @@ TROUBLES: Mapping[Callable[[TroubledServer], object], frozenset[str]] = {
     read_only: WRITERS,
     unsaved: WRITERS,
     without_replicas: WRITERS,
+    busy: ALL,
+    without_scripts: frozenset(),
     dead: ALL,
 }
 
