@@ -215,6 +215,7 @@ def test_after_a_loss_of_all_data_everything_begins_anew(
         assert system.said(BEGINS) == dict.fromkeys(system.roles, outages)
 
 
+@pytest.mark.parametrize("server", ["oldest_redis"], indirect=True)  # any one hangs alike
 def test_a_server_that_hangs_holds_up_no_stop_for_long(
     server: TroubledServer, clip: Path, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
