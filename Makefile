@@ -5,8 +5,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOURCE ?= deploy/demo/people.mp4
 UP     ?=
+ROUNDS ?= 1
+MINUTES ?= 30
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench chaos soak clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -30,6 +32,12 @@ format: $(VENV)/dev.stamp ## put the code into the one format
 
 bench: $(VENV)/dev.stamp ## frames a second beside the naive loop, in one run
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
+
+chaos: $(VENV)/dev.stamp ## kill and cut everything, then look what was lost; ROUNDS=10, CHAOS="--seed 7"
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) $(CHAOS)
+
+soak: $(VENV)/dev.stamp ## memory of every process over MINUTES=30, as a picture; SOAK="more flags"
+	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) $(SOAK)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.table import Table
 from rich.text import Text
 
-from contract.console import Console
+from contract.console import Console, data_size
 from contract.keys import PARTITIONS, Keys
 from contract.snapshot import Snapshot, SourceStatus, WorkerStatus, read_snapshot
 
@@ -61,8 +61,8 @@ class Status:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, times in seconds and epoch nanoseconds."""
         counts = (
-            "published", "events", "dead", "refused", "redelivered", "backlog", "pending",
-            "dead_letters", "event_entries", "unaccounted",
+            "published", "events", "dead", "refused", "redelivered", "requeued", "backlog",
+            "pending", "dead_letters", "dead_letter_bytes", "event_entries", "unaccounted",
         )  # fmt: skip
         return {
             "at_ns": self.at_ns,
@@ -154,15 +154,22 @@ def _counts(status: Status) -> Table:
         ("published", status.total("published"), ""),
         ("backlog", status.total("backlog"), f"{pending:,} of them in workers' hands"),
         ("events", status.total("events"), f"{status.total('event_entries'):,} records kept"),
-        ("dead letters", status.total("dead"), f"{kept:,} kept"),
+        ("dead letters", status.total("dead"), _kept(kept, status.total("dead_letter_bytes"))),
         ("dropped", sum(dropped.values()), reasons),
         ("refused", status.total("refused"), "never accepted: the stream was full"),
         ("redelivered", status.total("redelivered"), "read again after a worker left them"),
+        ("requeued", status.total("requeued"), "dead letters put back, published once more"),
     )
     for name, count, note in rows:
         table.add_row(Text(name), Text(f"{count:,}"), Text(note, "dim"))
     table.columns[1].justify = "right"
     return table
+
+
+def _kept(letters: int, letter_bytes: int) -> str:
+    if not letters:
+        return "none kept"
+    return f"{letters:,} kept, {data_size(letter_bytes)}: emotion-worker dead list"
 
 
 def _balance(status: Status) -> Text:

@@ -62,7 +62,7 @@ class ModelManifest:
             raw = json.loads(path.read_text("utf-8"))
         except FileNotFoundError as error:
             raise ArtifactError(f"{path}: the model's manifest is missing") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ArtifactError(f"{path}: cannot read the manifest: {error}") from error
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             got = raw.get("format") if isinstance(raw, dict) else type(raw).__name__

@@ -29,3 +29,12 @@ def discard(stream: IO[str]) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def data_size(size_bytes: int) -> str:
+    """A number of bytes as people say it: 812 bytes, 20.4 KiB, 8.0 MiB."""
+    if size_bytes < 1024:
+        return f"{size_bytes} bytes"
+    if size_bytes < 2**20:
+        return f"{size_bytes / 1024:.1f} KiB"
+    return f"{size_bytes / 2**20:,.1f} MiB"

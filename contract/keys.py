@@ -42,8 +42,9 @@ class Keys:
 
     @property
     def dead(self) -> str:
-        """Stream of dead letters: original bytes ``m``, ``reason``, ``detail``, ``attempts``,
-        ``frame`` (its id in the frames stream), ``at_ns``."""
+        """Stream of dead letters: ``reason``, ``detail``, ``attempts``, ``frame`` (its id in the
+        frames stream), ``at_ns``, and the original bytes ``m``; in place of too many of them their
+        number, ``left_out``; neither if the entry had no ``m``."""
         return self._key("dead")
 
     @property
@@ -75,3 +76,5 @@ DEAD = "dead"
 DROPPED = "dropped:"  # + reason
 REFUSED = "refused"  # frames never accepted: the stream was full of frames that workers hold
 REDELIVERED = "redelivered"
+REQUEUED = "requeued"  # dead letters put back: published - requeued is what producers sent
+DEAD_BYTES = "dead_bytes"  # no counter: of the letters kept now, names and values of all fields

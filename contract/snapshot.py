@@ -8,6 +8,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from contract import keys as names
+from contract import wire
+from contract.errors import DecodeError
 from contract.keys import Keys
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class Snapshot:
     """Counts of one partition, all of the same moment.
 
     ``published == events + dead + sum(dropped.values()) + backlog`` holds at every moment.
-    `dead_letters` is how many dead letters are still kept, `dead` how many there ever were.
+    `dead_letters` is how many dead letters are still kept, `dead` how many there ever were. One
+    that was put back is published once more: producers sent ``published - requeued``.
     """
 
     published: int
@@ -49,9 +52,11 @@ class Snapshot:
     dropped: dict[str, int]
     refused: int
     redelivered: int
+    requeued: int
     backlog: int
     pending: int
     dead_letters: int
+    dead_letter_bytes: int
     event_entries: int
     sources: tuple[SourceStatus, ...]
     workers: tuple[WorkerStatus, ...]
@@ -68,7 +73,10 @@ class Snapshot:
 
 
 def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
-    """Read the counts of one partition at one moment. An unused partition reads as zeros."""
+    """Read the counts of one partition at one moment. An unused partition reads as zeros.
+
+    Raises `DecodeError` for a field that none of the scripts can have written.
+    """
     script = (files("contract") / "snapshot.lua").read_text("utf-8")
     reply: Any = client.eval(
         script,
@@ -81,7 +89,7 @@ def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
         names.WORKERS_GROUP,
     )
     stats, fence, backlog, dead_letters, events, pending, workers = reply
-    counts = {field.decode(): int(value) for field, value in _pairs(stats)}
+    counts = dict(_count(*item) for item in _pairs(stats))
     return Snapshot(
         published=counts.get(names.PUBLISHED, 0),
         events=counts.get(names.EVENTS, 0),
@@ -93,13 +101,16 @@ def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
         },
         refused=counts.get(names.REFUSED, 0),
         redelivered=counts.get(names.REDELIVERED, 0),
+        requeued=counts.get(names.REQUEUED, 0),
         backlog=backlog,
         pending=pending,
         dead_letters=dead_letters,
+        # The total of a stream that somebody deleted is put right by the next letter.
+        dead_letter_bytes=counts.get(names.DEAD_BYTES, 0) if dead_letters else 0,
         event_entries=events,
         sources=tuple(sorted((_source(*item) for item in _pairs(fence)), key=lambda s: s.source)),
         workers=tuple(
-            WorkerStatus(name.decode(), held, idle_ms / 1000)
+            WorkerStatus(name.decode(errors="replace"), held, idle_ms / 1000)
             for name, held, idle_ms in sorted(workers)
         ),
     )
@@ -110,6 +121,23 @@ def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
     return zip(flat[::2], flat[1::2], strict=True)
 
 
+def _count(field: bytes, value: bytes) -> tuple[str, int]:
+    try:
+        return field.decode(), int(value)
+    except ValueError as error:
+        raise DecodeError(
+            "malformed",
+            f"stats: {wire.short(field)}: expected an integer, got {wire.short(value)}",
+        ) from error
+
+
 def _source(name: bytes, value: bytes) -> SourceStatus:
-    epoch, session, seq, state, at_ns = value.decode().split(":")
-    return SourceStatus(name.decode(), int(epoch), session, int(seq), state, int(at_ns))
+    try:
+        epoch, session, seq, state, at_ns = value.decode().split(":")
+        return SourceStatus(name.decode(), int(epoch), session, int(seq), state, int(at_ns))
+    except ValueError as error:
+        raise DecodeError(
+            "malformed",
+            f"fence: {wire.short(name)}: expected epoch:session:seq:state:at_ns, "
+            f"got {wire.short(value)}",
+        ) from error

@@ -55,7 +55,8 @@ def unpack(entry: Entry, *, limit: int, containers: int) -> dict[str, Any]:
     """
     data = entry.get(FIELD)
     if data is None:
-        raise DecodeError("missing", f"expected field {FIELD!r}, got {sorted(entry)[:5]!r}")
+        found = ", ".join(short(key) for key in sorted(entry)[:5])
+        raise DecodeError("missing", f"expected field {FIELD!r}, got {found or 'nothing'}")
     if len(data) > limit:
         raise DecodeError("oversized", f"expected at most {limit:,} bytes, got {len(data):,}")
     try:
@@ -79,7 +80,7 @@ def unpack(entry: Entry, *, limit: int, containers: int) -> dict[str, Any]:
     version = message.get("v")
     if type(version) is not int or version not in READABLE_VERSIONS:
         expected = ", ".join(str(known) for known in sorted(READABLE_VERSIONS))
-        raise DecodeError("version", f"expected wire version {expected}, got {_short(version)}")
+        raise DecodeError("version", f"expected wire version {expected}, got {short(version)}")
     return message
 
 
@@ -103,7 +104,7 @@ def get(message: Mapping[str, Any], key: str, check: Callable[[Any], T]) -> T:
     try:
         return check(value)
     except (ValueError, TypeError) as error:
-        raise DecodeError("malformed", f"{key}: {error}, got {_short(value)}") from error
+        raise DecodeError("malformed", f"{key}: {error}, got {short(value)}") from error
 
 
 Checks = Mapping[str, Callable[[Any], Any]]  # field of a message -> its check, for both directions
@@ -190,7 +191,8 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
     return check
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value from the wire for an error or a table, at most 80 characters."""
     if isinstance(value, bytes | str) and len(value) > 40:
         return f"{type(value).__name__} of length {len(value):,}"
     text = repr(value)

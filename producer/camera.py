@@ -20,7 +20,7 @@ import numpy as np
 from contract.errors import SourceError
 from producer.video import CapturedFrame, Image, SourceLost
 
-SILENCE_LIMIT_S = 5.0
+SILENCE_LIMIT_S = 4.0  # so that a camera that hangs is noticed within 5 s
 MAX_FAILED_READS = 10  # a single failed read happens; this many in a row is a pulled cable
 
 
@@ -45,14 +45,18 @@ class CameraVideo:
 
     def frames(self) -> Iterator[CapturedFrame]:
         failed = 0
-        while failed < MAX_FAILED_READS:
+        last_s = time.monotonic()
+        # A read of a camera that hangs fails after ten seconds, and the camera cannot be opened
+        # again before this thread has let go of it: not only after ten such reads.
+        while failed < MAX_FAILED_READS and time.monotonic() - last_s < SILENCE_LIMIT_S:
             success, image = self._capture.read()
             if success:
                 failed = 0
                 yield CapturedFrame(time.time_ns(), None, partial(_as_is, image))
+                last_s = time.monotonic()
             else:
                 failed += 1
-        raise SourceLost(f"{self.label}: no pictures any more")
+        raise SourceLost("closed", f"{self.label}: no pictures any more")
 
     def close(self) -> None:
         self._capture.release()

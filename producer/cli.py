@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -20,6 +22,7 @@ from producer.backoff import Backoff
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.publish import Publisher
+from producer.reader import open_in_time
 from producer.record import Recorder
 from producer.settings import ProducerSettings
 from producer.source import Source, find_sources
@@ -51,7 +54,7 @@ def _work(settings: ProducerSettings) -> int:
 
     sources = find_sources(settings.source, settings.source_id)
     # Files and cameras first: a wrong name is said at once, even if there is no Redis either.
-    usable, cameras = _check_local(sources, complain)
+    usable, cameras = _check_local(sources, stop, complain)
     if not usable:
         return exit_code
     _warn_if_mixed(settings, usable)
@@ -118,7 +121,9 @@ def _work(settings: ProducerSettings) -> int:
 
 
 def _check_local(
-    sources: Sequence[Source], complain: Callable[[EmotionStreamError], None]
+    sources: Sequence[Source],
+    stop: threading.Event,
+    complain: Callable[[EmotionStreamError], None],
 ) -> tuple[list[Source], dict[str, Video]]:
     """The sources without the files and cameras that cannot be opened; the cameras, by source id,
     stay open."""
@@ -127,16 +132,25 @@ def _check_local(
     for source in sources:
         if source.is_local and not source.is_pipe:
             try:
-                video = source.open()
+                video = _open(source, stop)
             except SourceError as error:
                 complain(error)
                 continue
+            if video is None:
+                return [], cameras  # asked to stop
             if source.kind == "camera":
                 cameras[source.id] = video
             else:  # there may be more files than a process may have open
                 video.close()
         usable.append(source)
     return usable, cameras
+
+
+def _open(source: Source, stop: threading.Event) -> Video | None:
+    """The open source; None when asked to stop first."""
+    if source.kind == "camera" and platform.system() == "Darwin":
+        return source.open()  # macOS asks the user for leave, from the main thread only
+    return open_in_time(source.open, source.label, stop)
 
 
 def _warn_if_mixed(settings: ProducerSettings, sources: Sequence[Source]) -> None:

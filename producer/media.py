@@ -9,34 +9,31 @@ from typing import Any
 
 import av
 import structlog
-from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from contract.errors import EncodeError, SourceError
+from producer.opening import (
+    NO_ANSWER,
+    READ_TIMEOUT_S,
+    is_rtsp,
+    lost,
+    open_container,
+    reason,
+    video_stream,
+)
 from producer.orient import is_quarter_turn, upright
 from producer.video import CapturedFrame, Image, MediaTimes, SourceLost, shrunk
 
 _log = structlog.get_logger()
 
-OPEN_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 4.0  # a camera that sends nothing is noticed within 5 s
 # Packets may come for longer without giving a frame: a camera's next key frame can be 10 s away.
 FRAME_TIMEOUT_S = 30.0
 
 MAX_FAULTS_IN_A_ROW = 100  # a demuxer that fails this often without a packet stands still
 
-# FFmpeg plays text files as ANSI art, one picture after the other.
-_NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
-
-# What does not change by asking again; anything else a network can answer may be over in a second.
-_PERMANENT = (
-    av.error.HTTPClientError,
-    av.error.InvalidDataError,
-    av.error.ProtocolNotFoundError,
-    av.error.DemuxerNotFoundError,
-    av.error.DecoderNotFoundError,
-)
+# A format's flag. The times FFmpeg makes up for one of these (JPEG after JPEG) have nothing to do
+# with when a camera took the pictures.
+_NO_TIMES: Any = av.format.Flags.no_timestamps.value
 
 
 class MediaVideo:
@@ -67,9 +64,9 @@ class MediaVideo:
         self._on_damage = on_damage
         self._said_damage = False
         self._matrices: dict[int, bytes | None] = {}  # by the rotation that a frame states
-        self._container = _open(location, label, live=live)
+        self._container = open_container(location, label, live=live)
         try:
-            self._stream = _video_stream(self._container, label)
+            self._stream = video_stream(self._container, label)
         except SourceError:
             self._container.close()
             raise
@@ -80,39 +77,62 @@ class MediaVideo:
         self.frames_expected = None if self.is_endless else self._count_frames()
         # Threads across frames decode fastest, but each holds a frame back: too late for a camera.
         self._stream.thread_type = "SLICE" if self.is_endless else "AUTO"
+        is_untimed = self.is_endless and self._container.format.flags & _NO_TIMES
+        self._times = MediaTimes(
+            None if is_untimed else self._stream.time_base,
+            None if self.is_endless else self._stream.average_rate,
+            counts_from_zero=live and is_rtsp(location),
+        )
 
     def frames(self) -> Iterator[CapturedFrame]:
-        stream = self._stream
-        assert stream.time_base is not None, "FFmpeg gives every video stream a time base"
-        times = MediaTimes(stream.time_base, None if self.is_endless else stream.average_rate)
         faults = 0
+        last_s = time.monotonic()
         while True:
             try:
-                for packet in self._container.demux(stream):
+                for packet in self._packets():
                     faults = 0
+                    # Not left to whoever waits for frames: this thread would go on without him.
+                    if self.live and time.monotonic() - last_s >= FRAME_TIMEOUT_S:
+                        raise SourceLost(
+                            "stalled", f"{self.label}: no picture in {FRAME_TIMEOUT_S:g} s of video"
+                        )
                     for decoded in self._decoded(packet):
                         if decoded.is_corrupt:
                             self._note_damage("a picture is incomplete")
                         yield CapturedFrame(
                             captured_at_ns=time.time_ns(),
-                            pts_ns=times.next_ns(decoded.pts, decoded.dts),
+                            pts_ns=self._times.next_ns(decoded.pts, decoded.dts),
                             image=partial(self._image, decoded),
                         )
+                        last_s = time.monotonic()
                 break
             except av.error.FFmpegError as error:
                 if self.live:
-                    raise SourceLost(f"{self.label}: {_reason(error)}") from error
+                    raise lost(self.label, error) from error
                 if not isinstance(error, av.error.InvalidDataError):
-                    raise SourceError(f"{self.label}: reading failed: {_reason(error)}") from error
-                self._note_damage(_reason(error))
+                    raise SourceError(f"{self.label}: reading failed: {reason(error)}") from error
+                self._note_damage(reason(error))
                 faults += 1
                 if faults >= MAX_FAULTS_IN_A_ROW:
                     break  # what is left of the file is damage
         if self.is_endless:
-            raise SourceLost(f"{self.label}: the stream ended")
+            raise SourceLost("closed", f"{self.label}: the stream ended")
 
     def close(self) -> None:
         self._container.close()
+
+    def _packets(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            asked_s = time.monotonic()
+            packet = next(packets, None)
+            if packet is None:
+                return
+            if self.live and time.monotonic() - asked_s >= READ_TIMEOUT_S:
+                # FFmpeg hands out the picture its parser held back, as old as the silence, and
+                # would wait for as long once more.
+                raise SourceLost("stalled", f"{self.label}: {NO_ANSWER}")
+            yield packet
 
     def _count_frames(self) -> int | None:
         """How many frames the container says it has, or its length and rate let expect."""
@@ -157,7 +177,7 @@ class MediaVideo:
         except av.error.EOFError:
             return []  # the decoder was flushed before
         except av.error.FFmpegError as error:
-            self._note_damage(_reason(error))
+            self._note_damage(reason(error))
             return []
 
     def _note_damage(self, what: str) -> None:
@@ -165,41 +185,3 @@ class MediaVideo:
         if not self._said_damage:
             self._said_damage = True
             _log.warning("damaged video, going on", video=self.label, error=what)
-
-
-def _open(location: str, label: str, *, live: bool) -> InputContainer:
-    try:
-        return av.open(
-            location,
-            "r",
-            # RTSP over UDP, FFmpeg's default, loses packets and stops at firewalls.
-            options={"rtsp_transport": "tcp"} if location.lower().startswith("rtsp") else {},
-            timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S) if live else None,
-            metadata_errors="replace",  # a title in Latin-1 is no reason to refuse a video
-        )
-    except av.error.FFmpegError as error:
-        if live and not isinstance(error, _PERMANENT):
-            raise SourceLost(f"{label}: {_reason(error)}") from error
-        if isinstance(error, av.error.InvalidDataError):
-            raise SourceError(f"{label}: not a video, or cut short") from error
-        raise SourceError(f"{label}: {_reason(error)}") from error
-
-
-def _video_stream(container: InputContainer, label: str) -> VideoStream:
-    """The first moving picture; the cover of a music file is none."""
-    for stream in container.streams.video:
-        is_cover = stream.disposition & av.stream.Disposition.attached_pic
-        # No codec context: this FFmpeg has no decoder for it.
-        if not is_cover and stream.codec_context is not None:
-            if stream.codec_context.name in _NOT_VIDEO:
-                raise SourceError(f"{label}: not a video")
-            return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    raise SourceError(f"{label}: no video stream, only {', '.join(kinds) or 'nothing'}")
-
-
-def _reason(error: av.error.FFmpegError) -> str:
-    """FFmpeg's words without the location, which can hold a password."""
-    if isinstance(error, av.error.ExitError):  # what an interrupted read or open comes back as
-        return "no answer within the time allowed"
-    return str(error.strerror)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from producer.video import LossReason
+
 # Why a captured frame was not published. What is dropped unread later, Redis counts.
 DROP_REASONS = ("encode", "overrun", "refused", "superseded")
+LOSS_REASONS = get_args(LossReason)
 
 _STEP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 # Up to a minute: so long a producer may wait for workers, or for Redis.
@@ -63,6 +67,13 @@ class ProducerMetrics:
             ["source"],
             registry=registry,
         )
+        self.losses = Counter(
+            "emotion_source_losses",
+            "Times a source was lost while it delivered. closed: the other side ended it; stalled: "
+            "nothing came for longer than allowed",
+            ["source", "reason"],
+            registry=registry,
+        )
         self.encode_seconds = Histogram(
             "emotion_encode_seconds",
             "Time to convert, shrink and encode one frame",
@@ -96,3 +107,5 @@ class ProducerMetrics:
                 instrument.labels(source)
             for reason in DROP_REASONS:
                 self.dropped.labels(source, reason)
+            for loss in LOSS_REASONS:
+                self.losses.labels(source, loss)

@@ -9,16 +9,59 @@ socket buffers. And decoding the next frame overlaps with encoding this one.
 from __future__ import annotations
 
 import contextvars
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
+import structlog
+
+from contract.errors import SourceError
 from producer.heartbeat import Heartbeat
 from producer.video import CapturedFrame, SourceLost, Video
 
+_log = structlog.get_logger()
+
 CAPACITY = 4  # frames in hand: enough for a burst after network jitter, little as latency
 _POLL_S = 0.2  # how soon a stop is noticed while nothing comes
+_REPORT_S = 10.0  # longer than any time-out of opening
+LOCAL_OPEN_TIMEOUT_S = 30.0  # a network drive that has to wake up may take so long
+
+
+def open_in_time(
+    open_video: Callable[[], Video],
+    label: str,
+    stop: threading.Event,
+    *,
+    limit_s: float = LOCAL_OPEN_TIMEOUT_S,
+) -> Video | None:
+    """What `open_video` opens, in a thread of its own; None when asked to stop first.
+
+    Raises what it raises, and `SourceError` when a driver or a drive that hangs lets it take longer
+    than the limit.
+    """
+    answers: queue.SimpleQueue[Video | BaseException] = queue.SimpleQueue()
+
+    def body() -> None:
+        try:
+            answers.put(open_video())
+        except BaseException as caught:
+            answers.put(caught)
+
+    threading.Thread(target=body, name=f"open {label}", daemon=True).start()
+    deadline_s = time.monotonic() + limit_s
+    while not stop.is_set():
+        try:
+            answer = answers.get(timeout=_POLL_S)
+        except queue.Empty:
+            if time.monotonic() > deadline_s:
+                raise SourceError(f"{label}: did not open within {limit_s:g} s") from None
+        else:
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+    return None
 
 
 class ReaderThread:
@@ -59,8 +102,11 @@ class ReaderThread:
     def video(self, heartbeat: Heartbeat) -> Video | None:
         """The open video, for its properties; None when asked to stop before it was open.
 
-        Raises what opening it raised.
+        What hangs here (a name server, a dead mount, a driver) cannot be interrupted, and trying
+        again beside it would only pile up threads. So there is no limit, but it is said. Raises
+        what opening it raised.
         """
+        started_s = said_s = self._clock()
         with self._change:
             while self._video is None:
                 if self._error is not None:
@@ -68,6 +114,10 @@ class ReaderThread:
                 if heartbeat.is_stopping:
                     return None
                 heartbeat.beat()
+                if self._clock() - said_s >= _REPORT_S:
+                    said_s = self._clock()
+                    waited_s = round(said_s - started_s)
+                    _log.warning("still opening", video=self._label, waited_s=waited_s)
                 self._change.wait(_POLL_S)
             return self._video
 
@@ -105,7 +155,9 @@ class ReaderThread:
                     return None
                 heartbeat.beat()
                 if self._clock() - since_s > silence_limit_s:
-                    raise SourceLost(f"{self._label}: no frame for {silence_limit_s:g} s")
+                    raise SourceLost(
+                        "stalled", f"{self._label}: no frame for {silence_limit_s:g} s"
+                    )
                 self._change.wait(_POLL_S)
             frame = self._frames.popleft()
             self._change.notify_all()

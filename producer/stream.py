@@ -68,6 +68,7 @@ class Stream:
         self._opened = opened
         self._clock = clock
         self._sessions = 0
+        self._was_open = opened is not None
         self._said_unsent = False
 
     def run(self) -> None:
@@ -113,9 +114,10 @@ class Stream:
         try:
             return self.source.open(loop=self._options.loop, on_damage=self._count_damage)
         except SourceError as error:
-            # A camera that worked may well be "not there" or "no video" while it starts again.
-            if self._sessions:
-                raise SourceLost(str(error)) from error
+            # A camera that was there may well be "not there" or "no video" while it starts again,
+            # or while a thread that hangs in it has not let go of it.
+            if self._was_open:
+                raise SourceLost("closed", str(error)) from error
             raise
 
     def _session(self, reader: ReaderThread) -> bool:
@@ -124,6 +126,7 @@ class Stream:
         video = reader.video(self.heartbeat)
         if video is None:
             return True  # asked to stop
+        self._was_open = True
         options, metrics, source_id = self._options, self._metrics, self.source.id
         sampler = Sampler(options.fps)
         pacer = Pacer() if options.realtime and not video.is_endless else None
@@ -150,6 +153,7 @@ class Stream:
                     break
         except SourceLost as lost:
             if is_open:
+                self._mark_lost(lost)
                 self._publisher.close_session("offline")
             if self.source.kind == "file":
                 raise SourceError(str(lost)) from lost
@@ -199,6 +203,11 @@ class Stream:
         self._sessions += 1
         self._backoff.reset()
         self.ready.set()
+
+    def _mark_lost(self, lost: SourceLost) -> None:
+        """Before Redis is told: that can take as long as an outage of Redis lasts."""
+        self._metrics.up.labels(self.source.id).set(0)
+        self._metrics.losses.labels(self.source.id, lost.reason).inc()
 
     def _count_damage(self) -> None:
         """In the reader's thread."""

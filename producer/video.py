@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,19 @@ from contract.errors import EmotionStreamError
 Image = NDArray[np.uint8]
 
 
+LossReason = Literal["closed", "stalled"]
+
+
 class SourceLost(EmotionStreamError):
-    """A camera or a stream does not answer, or stopped; trying again may help."""
+    """A camera or a stream does not answer, or stopped; trying again may help.
+
+    `reason` is for counters: "closed" when the other side ended it or refused, "stalled" when
+    nothing came for longer than allowed.
+    """
+
+    def __init__(self, reason: LossReason, message: str) -> None:
+        super().__init__(message)
+        self.reason: LossReason = reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,14 +86,23 @@ class MediaTimes:
     back and forth. The decoding times of frames that come out in order do rise, so the kind that
     ran backwards less often so far is used (FFmpeg's own rule, `guess_correct_pts`).
 
-    time_base      seconds per unit
+    time_base      seconds per unit; None = what FFmpeg states are no times
     nominal_rate   frames per second to count by when a file has no time stamps at all (raw H.264);
                    None = such frames have no media time
+    counts_from_zero   times count from the first packet, as with RTSP, so that a first frame
+                       without one (FFmpeg's parser loses it) is at 0
     """
 
-    def __init__(self, time_base: Fraction, nominal_rate: Fraction | None) -> None:
+    def __init__(
+        self,
+        time_base: Fraction | None,
+        nominal_rate: Fraction | None,
+        *,
+        counts_from_zero: bool = False,
+    ) -> None:
         self._time_base = time_base
         self._nominal_rate = nominal_rate
+        self._counts_from_zero = counts_from_zero
         self._frames = 0
         self._last_pts: int | None = None
         self._last_dts: int | None = None
@@ -105,8 +125,8 @@ class MediaTimes:
             self._last_pts = pts
         is_doubtful = dts is not None and self._faulty_pts > self._faulty_dts
         units = dts if pts is None or is_doubtful else pts
-        if units is not None:
+        if units is not None and self._time_base is not None:
             return round(units * self._time_base * 1_000_000_000)
         if self._nominal_rate:
             return round(number / self._nominal_rate * 1_000_000_000)
-        return None
+        return 0 if self._counts_from_zero and number == 0 else None

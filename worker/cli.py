@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -48,14 +49,26 @@ def _build_analyser(
 
 
 def main(
-    argv: Sequence[str] | None = None, *, build_analyser: BuildAnalyser = _build_analyser
+    argv: Sequence[str] | None = None,
+    *,
+    build_analyser: BuildAnalyser = _build_analyser,
+    lease_s: float = LEASE_S,
 ) -> int:
-    """Run the command; returns its exit code. `build_analyser` puts another one in its place."""
-    work = partial(_work, build_analyser=build_analyser)
-    return run_command(WorkerSettings, "emotion-worker", work, argv)
+    """Run the command; returns its exit code.
+
+    Tests put another analyser in place of the networks, and shorten the lease; all workers of a
+    system must have the same.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["dead"]:
+        from worker.dead.cli import main as dead
+
+        return dead(arguments[1:])
+    work = partial(_work, build_analyser=build_analyser, lease_s=lease_s)
+    return run_command(WorkerSettings, "emotion-worker", work, arguments)
 
 
-def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
+def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: float) -> int:
     started_s = time.monotonic()
     if settings.model is not None:
         find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
@@ -69,8 +82,11 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
         client,
         keys,
         consumer,
+        lease_s=lease_s,
         keep_events=settings.keep_events,
         keep_dead=settings.keep_dead,
+        keep_dead_bytes=settings.keep_dead_mb * 2**20,
+        keep_dead_s=settings.keep_dead_days * 86_400,
     )
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
@@ -98,7 +114,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser) -> int:
         # Only from here on: a signal while TensorFlow loads ends the process at once, which loses
         # nothing, because nothing is in hand yet.
         stop = stop_on_signals()
-        leases = LeaseKeeper(queue, every_s=LEASE_S / 4)
+        leases = LeaseKeeper(queue, every_s=lease_s / 4)
         loop = WorkerLoop(
             queue,
             analyser,

@@ -75,7 +75,8 @@ class RedisFrameQueue:
     consumer       this worker's name in the group, unique among running processes
     lease_s        see `LEASE_S`; shorter in tests
     keep_events    about how many entries the events stream keeps
-    keep_dead      how many dead letters are kept
+    keep_dead, keep_dead_bytes, keep_dead_s
+                   how many dead letters are kept, how many bytes of them, and for how long
 
     All methods raise redis's own errors; the loop decides what to do about them. `renew` and
     `report` may be called from other threads.
@@ -90,6 +91,8 @@ class RedisFrameQueue:
         lease_s: float = LEASE_S,
         keep_events: int = 100_000,
         keep_dead: int = 1_000,
+        keep_dead_bytes: int = 256 * 2**20,
+        keep_dead_s: float = 7 * 86_400.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -97,12 +100,14 @@ class RedisFrameQueue:
         self._consumer = consumer
         self._lease_s = lease_s
         self._keep_events = keep_events
-        self._keep_dead = keep_dead
+        self._keep_dead = (names.DEAD_BYTES, keep_dead, keep_dead_bytes, int(keep_dead_s * 1000))
         self._clock = clock
-        scripts = files("worker") / "scripts"
-        self._settle, self._claim, self._attempt, self._renew, self._leave, self._report = (
-            client.register_script((scripts / f"{name}.lua").read_text("utf-8"))
-            for name in ("settle", "claim", "attempt", "renew", "leave", "report")
+        self._claim, self._attempt, self._renew, self._leave, self._report = (
+            client.register_script(script_text(name))
+            for name in ("claim", "attempt", "renew", "leave", "report")
+        )
+        self._settle, self._expire = (
+            client.register_script(script_text("letters", name)) for name in ("settle", "expire")
         )
         self._in_hand: set[bytes] = set()
         self._in_hand_lock = threading.Lock()
@@ -120,7 +125,8 @@ class RedisFrameQueue:
         """Up to `count` frames that were handed out before and never settled.
 
         Our own after a lost connection (a reply may have been lost on its way to us), and those of
-        workers whose lease ran out, looked for every quarter of a lease.
+        workers whose lease ran out, looked for every quarter of a lease. On that
+        occasion dead letters that are too old go, or a quiet system would keep them for ever.
         """
         if self._reread_own:
             own = self._xreadgroup(b"0", count + len(self._in_hand), None)
@@ -147,6 +153,7 @@ class RedisFrameQueue:
         )
         self._claim_cursor = cursor
         if cursor == b"0-0" and not entries:
+            self._expire(keys=[self._keys.dead, self._keys.stats], args=self._keep_dead)
             self._next_claim_s = self._clock() + self._lease_s / 4
         return self._take(
             [(entry_id, _pairs(fields)) for entry_id, fields in entries], suspect=True
@@ -162,7 +169,7 @@ class RedisFrameQueue:
         return self._count_attempt(delivery, 1)
 
     def forgive(self, delivery: Delivery) -> int:
-        """Take an attempt back that failed through no fault of the frame."""
+        """Take an attempt back that was not made, or failed through no fault of the frame."""
         return self._count_attempt(delivery, -1)
 
     def _count_attempt(self, delivery: Delivery, by: int) -> int:
@@ -181,7 +188,7 @@ class RedisFrameQueue:
         if not settlements:
             return []
         arguments: list[Any] = [
-            names.WORKERS_GROUP, self._keep_events, self._keep_dead, time.time_ns()
+            names.WORKERS_GROUP, self._keep_events, time.time_ns(), *self._keep_dead
         ]  # fmt: skip
         for item in settlements:
             arguments += [item.entry_id, item.kind, item.stats_field, item.body, item.detail]
@@ -271,6 +278,12 @@ class RedisFrameQueue:
         with self._in_hand_lock:
             self._in_hand.update(delivery.entry_id for delivery in deliveries)
         return deliveries
+
+
+def script_text(*parts: str) -> str:
+    """The text of one of `scripts/`, or of several as one: functions, then what calls them."""
+    folder = files("worker") / "scripts"
+    return "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in parts)
 
 
 def _pairs(fields: Sequence[bytes] | None) -> dict[bytes, bytes]:

@@ -18,6 +18,7 @@ from contract.event import EmotionEvent
 from contract.frame import FrameMessage
 from contract.outage import Outage
 from contract.process.health import Health
+from contract.process.rationed import Rationed
 from worker.batcher import Batcher
 from worker.frames import Delivery, RedisFrameQueue, Settlement
 from worker.lease import LeaseKeeper
@@ -26,6 +27,8 @@ from worker.outcome import FrameAnalyser, Outcome, Rejected
 
 _log = structlog.get_logger()
 T = TypeVar("T")
+
+_MOST_DETAIL_CHARS = 500  # of what strangers and libraries say
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +71,21 @@ class WorkerLoop:
         self._batcher: Batcher[Delivery] = Batcher(limits.batch_size, limits.max_wait_s)
         self._suspects: deque[Delivery] = deque()
         self._outage = Outage(who, limits.redis_timeout_s)
+        self._burials = Rationed()
 
     def run(self) -> None:
         """Until stopped: one batch after the other. What was read is settled before it ends."""
         while not self._stop.is_set():
             self._health.beat()
             self._leases.progress()
+            self._log_burials_left_out()
             self._suspects.extend(self._patiently(self._recover) or ())
             if self._suspects:
                 self._try_alone(self._suspects.popleft())
             else:
                 self._process(self._next_batch())
         # Suspects not tried yet stay pending: their leases run out and another worker takes them.
+        self._log_burials_left_out(at_end=True)
 
     def _recover(self) -> Sequence[Delivery]:
         if self._suspects:  # one by one; more are claimed when these are done
@@ -125,6 +131,7 @@ class WorkerLoop:
         if attempts is None:
             return  # stopped meanwhile; it stays pending
         if attempts > self._limits.max_attempts:
+            self._patiently(lambda: self._queue.forgive(delivery))  # this one is not made
             detail = f"not settled in {self._limits.max_attempts} attempts alone"
             self._settle([self._bury(delivery, "attempts", detail)])
             return
@@ -137,7 +144,7 @@ class WorkerLoop:
             if attempts < self._limits.max_attempts:
                 self._suspects.append(delivery)
                 return
-            detail = f"{type(error).__name__}: {error}"[:500]
+            detail = f"{type(error).__name__}: {error}"
             self._settle([self._bury(delivery, "error", detail)])
         else:
             self._settle(settlements + self._outcomes(frames, outcomes))
@@ -206,8 +213,14 @@ class WorkerLoop:
         return settlements
 
     def _bury(self, delivery: Delivery, reason: str, detail: str) -> Settlement:
-        _log.warning("frame buried", entry=_name(delivery), reason=reason, detail=detail)
+        detail = detail[:_MOST_DETAIL_CHARS]
+        if self._burials.admits(reason):
+            _log.warning("frame buried", entry=_name(delivery), reason=reason, detail=detail)
         return Settlement(delivery.entry_id, "dead", reason, detail)
+
+    def _log_burials_left_out(self, *, at_end: bool = False) -> None:
+        for reason, frames in self._burials.left_out(at_end=at_end).items():
+            _log.warning("more frames buried", reason=reason, frames=frames)
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
         """End these frames; also while stopping, or what was analysed would be done twice."""

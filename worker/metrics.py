@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from contract.connect import REFUSED
+from contract.errors import DecodeError
 from contract.keys import Keys
 from contract.snapshot import Snapshot
 from worker.frames import Settlement
@@ -123,7 +124,7 @@ class PartitionCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         try:
             snapshot = self._report()
-        except REFUSED as error:
+        except (*REFUSED, DecodeError) as error:
             if not self._said_so:  # once an outage, not once a scrape
                 _log.warning("shared metrics not read", error=str(error))
             self._said_so = True
@@ -135,6 +136,7 @@ class PartitionCollector(Collector):
             "emotion_backlog_frames": ("Frames not settled yet", snapshot.backlog),
             "emotion_pending_frames": ("Frames in workers' hands", snapshot.pending),
             "emotion_dead_letters": ("Dead letters kept", snapshot.dead_letters),
+            "emotion_dead_letter_bytes": ("Their bytes", snapshot.dead_letter_bytes),
             "emotion_event_entries": ("Entries in the events stream", snapshot.event_entries),
         }
         for name, (text, value) in gauges.items():
@@ -147,6 +149,7 @@ class PartitionCollector(Collector):
             "emotion_partition_dead": ("Frames that became dead letters", snapshot.dead),
             "emotion_partition_refused": ("Frames never accepted: full", snapshot.refused),
             "emotion_partition_redelivered": ("Frames taken over", snapshot.redelivered),
+            "emotion_partition_requeued": ("Dead letters put back", snapshot.requeued),
         }
         for name, (text, value) in counters.items():
             counter = CounterMetricFamily(name, text, labels=["partition"])

@@ -17,6 +17,8 @@ class WorkerSettings(ServiceSettings):
       emotion-worker --redis redis://127.0.0.1:6379
       emotion-worker --batch-size 32 --metrics-port 9101
       emotion-worker --model my_model.keras          (my_model.json beside it)
+      emotion-worker dead list                       frames that could not be analysed
+                                                     (emotion-worker dead --help)
 
     A Redis that is not there at the start ends it at once with exit code 1: whatever supervises it
     (systemd, compose, Kubernetes) starts it again. One that still loads its data, or goes away
@@ -43,6 +45,12 @@ class WorkerSettings(ServiceSettings):
         100_000, ge=1, description="about how many events the events stream keeps"
     )
     keep_dead: int = Field(1_000, ge=1, description="how many dead letters are kept")
+    keep_dead_mb: int = Field(
+        256, ge=16, le=1_000_000, description="how many MiB of dead letters are kept"
+    )
+    keep_dead_days: float = Field(
+        7.0, gt=0, le=3_650, description="how many days a dead letter is kept: most hold a picture"
+    )
     redis_timeout: RedisTimeout = 60.0
     decode_threads: int = Field(
         default_factory=lambda: min(16, usable_cores()),

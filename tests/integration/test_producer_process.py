@@ -483,6 +483,8 @@ def test_a_camera_that_goes_and_comes_begins_a_new_session(
         with urllib.request.urlopen(producer.log("serving metrics")["url"] + "/metrics") as reply:
             samples = parsed(reply.read().decode())
         assert samples["emotion_source_reconnects_total", "cam"] >= 2
+        assert samples["emotion_source_losses_total", "closed", "cam"] >= 3
+        assert samples["emotion_source_losses_total", "stalled", "cam"] == 0
         producer.send(signal.SIGTERM)
         assert producer.wait(5) == 0
         assert not any("geheim" in line for line in producer.lines)
@@ -495,6 +497,7 @@ def test_a_camera_that_goes_and_comes_begins_a_new_session(
     for session, count in zip(sessions, offline, strict=False):
         seqs = [frame.seq for frame in found if frame.session == session]
         assert seqs == list(range(count or 0))
+    assert {frame.pts_ns for frame in found} == {None}  # FFmpeg's guess of 25 a second is no time
     captured = [frame.captured_at_ns for frame in found]
     assert captured == sorted(captured)
     assert before_ns < captured[0] < captured[-1] < time.time_ns()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+import structlog.testing
 
 from contract.errors import SourceError
 from producer.encode import Jpeg, encode_jpeg
 from producer.heartbeat import Heartbeat
-from producer.reader import CAPACITY, ReaderThread
+from producer.reader import CAPACITY, ReaderThread, open_in_time
 from producer.source import find_sources
 from producer.video import CapturedFrame, Image, MediaTimes, SourceLost, Video
 from tests.integration.clips import (
@@ -233,6 +235,11 @@ def test_a_stream_without_time_stamps_or_rate_has_no_media_time() -> None:
     assert MediaTimes(Fraction(1, 1000), None).next_ns(None, None) is None
 
 
+def test_the_first_frame_of_a_stream_that_counts_from_zero_is_at_zero() -> None:
+    times = MediaTimes(Fraction(1, 90_000), None, counts_from_zero=True)
+    assert [times.next_ns(pts, pts) for pts in (None, 3000, None)] == [0, 33_333_333, None]
+
+
 def test_a_repeated_file_goes_on_where_it_ended(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "a.mp4", [0, 30, 100])
     (source,) = find_sources([str(clip)], ())
@@ -302,6 +309,49 @@ def test_a_read_that_hangs_is_a_lost_source_and_its_thread_ends_when_it_can(
     camera.hang.set()
     assert camera.closed.wait(10)
     wait_until(lambda: not any(t.name == "read camera 0" for t in threading.enumerate()))
+
+
+def test_an_opening_that_hangs_at_the_start_is_given_up_or_stopped() -> None:
+    stop, opens = threading.Event(), threading.Event()
+    camera = Camera(0)
+
+    def open_video() -> Video:
+        opens.wait()
+        return camera
+
+    with pytest.raises(SourceError, match=r"camera 0: did not open within 0\.1 s"):
+        open_in_time(open_video, "camera 0", stop, limit_s=0.1)
+    threading.Timer(0.1, stop.set).start()
+    assert open_in_time(open_video, "camera 0", stop) is None
+    opens.set()
+    assert open_in_time(open_video, "camera 0", threading.Event()) is camera
+
+
+def test_an_opening_that_hangs_is_said_now_and_then() -> None:
+    camera, stop, opens = Camera(0), threading.Event(), threading.Event()
+    ticks_s = itertools.count(0, 4)
+
+    def open_video() -> Video:
+        opens.wait()
+        return camera
+
+    def clock() -> float:
+        now_s = next(ticks_s)
+        if now_s > 30:
+            stop.set()
+        return now_s
+
+    with structlog.testing.capture_logs() as said:
+        reader = ReaderThread(open_video, "camera 0", clock=clock)
+        assert reader.video(Heartbeat(stop)) is None
+    assert [(line["event"], line["waited_s"]) for line in said] == [
+        ("still opening", 16),
+        ("still opening", 32),
+    ]
+    reader.close()
+    camera.hang.set()
+    opens.set()
+    assert camera.closed.wait(10)
 
 
 def test_a_stop_is_noticed_while_a_read_hangs() -> None:

@@ -163,6 +163,8 @@ def check_metrics(text: str, frames: int) -> None:
     assert found["emotion_backlog_frames{partition=0}"] == 0
     assert found["emotion_pending_frames{partition=0}"] == 0
     assert found["emotion_dead_letters{partition=0}"] == 0
+    assert found["emotion_dead_letter_bytes{partition=0}"] == 0
+    assert found["emotion_partition_requeued_total{partition=0}"] == 0
     assert found["emotion_partition_events_total{partition=0}"] == frames
     assert found["emotion_redeliveries_total"] == 0
     for stage in ("decode", "detect", "crop", "classify", "settle"):

@@ -13,6 +13,11 @@ names = st.text(
     st.characters(categories=("L", "N", "P", "S"), exclude_characters="/"), min_size=1, max_size=128
 )
 times_ns = st.integers(0, 2**63 - 1)
+any_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text()
+    | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)  # fmt: skip
 probabilities = st.floats(0.0, 1.0)
 affects = st.floats(-1.0, 1.0)
 

@@ -109,7 +109,8 @@ def test_json_lines_are_the_record_itself_with_its_own_letters() -> None:
 def snapshot(**changes: object) -> Snapshot:
     values: dict[str, object] = {
         "published": 1_010, "events": 1_000, "dead": 2, "dropped": {"stale": 5}, "refused": 4,
-        "redelivered": 6, "backlog": 3, "pending": 1, "dead_letters": 2, "event_entries": 900,
+        "redelivered": 6, "requeued": 1, "backlog": 3, "pending": 1, "dead_letters": 2,
+        "dead_letter_bytes": 40_000, "event_entries": 900,
         "sources": (
             SourceStatus("lobby", 3, "s3", 1_009, "started", AT_NS),
             SourceStatus("yard", 1, "s1", 9, "offline", AT_NS - 300 * 10**9),
@@ -136,6 +137,8 @@ def test_status_shows_sources_workers_counts_and_that_they_add_up() -> None:
         r"backlog +3 +1 of them in workers' hands",
         r"dropped +5 +stale 5",
         r"refused +4",
+        r"dead letters +2 +2 kept, 39\.1 KiB: emotion-worker dead list",
+        r"requeued +1 +dead letters put back",
         "Every frame is accounted for",
     ):
         assert re.search(pattern, text), (pattern, text)
@@ -153,13 +156,14 @@ def test_partitions_add_up_and_come_out_as_json() -> None:
     values = json.loads(stream.getvalue())
     assert values["published"] == 2_020
     assert values["dropped"] == {"stale": 6, "full": 4}
+    assert (values["requeued"], values["dead_letter_bytes"]) == (2, 80_000)
     assert values["unaccounted"] == 0
     assert [worker["silent"] for worker in values["workers"]] == [False, True] * 2
     assert values["sources"][1]["age_s"] == 300.0
 
 
 def test_a_system_that_never_ran_gets_a_friendly_line() -> None:
-    nothing = Snapshot(0, 0, 0, {}, 0, 0, 0, 0, 0, 0, (), ())
+    nothing = Snapshot(0, 0, 0, {}, 0, 0, 0, 0, 0, 0, 0, 0, (), ())
     text = shown(Status((nothing,), AT_NS))
     assert text.startswith("Nothing has run yet at redis://***@db with prefix studio.")
     assert "emotion-up" in text

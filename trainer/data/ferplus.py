@@ -33,6 +33,7 @@ Split = Literal["train", "valid", "test"]
 Votes = Literal["new", "old"]
 
 _VOTES = (*CLASSES, "unknown", "NF")  # NF: not a face
+_MOST_VOTES = 1_000_000  # far more than ten taggers gave, far less than an int64 holds
 _HEADER = ["Usage", "Image name", *_VOTES]
 _FOLDERS: dict[Split, str] = {
     "train": "FER2013Train",
@@ -159,14 +160,14 @@ def _new_rows(root: Traversable, path: Path, split: Split) -> Iterator[_Row]:
         raise UsageError(f"{source}: expected the columns {','.join(_HEADER)}, got {header!r}")
     for number, line in enumerate(lines, start=2):
         if line and line[0] == _USAGES[split]:
-            yield _Row(line[1].strip() if len(line) > 1 else "", _counts(line, source, number))
+            yield _row(line[1] if len(line) > 1 else "", line, source, number)
 
 
 def _old_rows(folder: Traversable, path: Path) -> Iterator[_Row]:
     source = f"{path}: {folder.name}/label.csv"
     for number, line in enumerate(_lines(folder / "label.csv", source), start=1):
         # The second column is the face's box, the whole picture in every row of FER+.
-        yield _Row(line[0].strip(), _counts(line, source, number))
+        yield _row(line[0], line, source, number)
 
 
 def _lines(file: Traversable, source: str) -> Iterator[list[str]]:
@@ -176,7 +177,17 @@ def _lines(file: Traversable, source: str) -> Iterator[list[str]]:
         raise UsageError(f"{source}: no such file") from error
     except (OSError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
         raise UsageError(f"{source}: cannot read it: {error}") from error
-    yield from filter(None, csv.reader(io.StringIO(text, newline="")))
+    try:
+        yield from filter(None, csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise UsageError(f"{source}: cannot read it: {error}") from error
+
+
+def _row(name: str, line: list[str], source: str, number: int) -> _Row:
+    name = name.strip()
+    if "/" in name or "\0" in name:
+        raise UsageError(f"{source}: row {number}: expected an image's file name, got {name!r}")
+    return _Row(name, _counts(line, source, number))
 
 
 def _counts(line: list[str], source: str, number: int) -> tuple[int, ...]:
@@ -184,7 +195,7 @@ def _counts(line: list[str], source: str, number: int) -> tuple[int, ...]:
         counts = tuple(int(cell) for cell in line[2:])
     except ValueError:
         counts = ()
-    if len(counts) != len(_VOTES) or min(counts) < 0:
+    if len(counts) != len(_VOTES) or min(counts) < 0 or max(counts) > _MOST_VOTES:
         raise UsageError(f"{source}: row {number}: expected {len(_VOTES)} votes, got {line[2:]!r}")
     return counts
 

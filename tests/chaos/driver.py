@@ -1,0 +1,266 @@
+"""Lets everything go wrong, one fault after the other, and asks at the end what became of it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+
+from contract.connect import REFUSED, connect
+from contract.snapshot import Snapshot, read_snapshot
+from tests.chaos.plan import Fault, RoundPlan
+from tests.chaos.poison import EXIT_CODE
+from tests.chaos.poisoner import Poisoner
+from tests.chaos.process import KeptProcess
+from tests.chaos.proxy import FaultyProxy, WireFault
+from tests.chaos.server import DurableServer
+from tests.chaos.system import LIVE, LOSSLESS, STOP_S, Pace, System
+from tests.chaos.verdict import (
+    Verdict,
+    judge_live,
+    judge_lossless,
+    judge_poison,
+    judge_readers,
+    read_evidence,
+)
+
+_LOOK_S = 0.1
+# Nothing moved for so long: something waits for ever. Longer than a lease, a socket time-out and
+# the start of a few processes on a busy machine together.
+_STUCK_S = 60.0
+
+
+class Stuck(Exception):
+    """Frames stopped flowing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What one round did."""
+
+    number: int
+    frames: int
+    seconds: float
+    faults: dict[str, int]
+
+
+class Chaos:
+    """One system under attack; a context manager.
+
+    `conservation_checks` counts how often the law of conservation was seen to hold meanwhile, and
+    `broken_moments` the snapshots in which it did not.
+    """
+
+    def __init__(self, server: DurableServer, folder: Path, *, seed: int, pace: Pace) -> None:
+        self._server = server
+        self._folder = folder
+        self._pace = pace
+        self._dice = random.Random(seed)
+        self._proxy = FaultyProxy(server.port)
+        self._client = connect(f"redis://127.0.0.1:{server.port}", retries=0)
+        self._rounds = 0
+        self.totals: Counter[str] = Counter()
+        self.conservation_checks = 0
+        self.broken_moments: list[Snapshot] = []
+        self._bad_stops: list[str] = []
+        self._frozen: list[tuple[float, KeptProcess]] = []  # until when (monotonic), who
+
+    def __enter__(self) -> Chaos:
+        self._server.start()
+        self._proxy.__enter__()
+        url = f"redis://127.0.0.1:{self._proxy.port}"
+        self._system = System(url, self._folder, self._pace)
+        self._poisoner = Poisoner(url, LOSSLESS, max_backlog=1000)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._system.abandon()
+        self._proxy.__exit__(kind, error, traceback)
+        self._client.close()
+        self._server.kill()
+
+    def run_round(self, plan: RoundPlan) -> RoundResult:
+        """All faults of `plan`, spread evenly over its frames. Raises `Stuck`."""
+        self._rounds += 1
+        before, started_s = self.totals.copy(), time.monotonic()
+        begin = self._published()
+        faults = plan.draw(self._dice)
+        for number, fault in enumerate(faults, start=1):
+            self._flow_until(begin + plan.frames * number // (len(faults) + 1))
+            self._do(fault)
+        self._flow_until(begin + plan.frames)
+        return RoundResult(
+            self._rounds,
+            self._published() - begin,
+            time.monotonic() - started_s,
+            dict(self.totals - before),
+        )
+
+    def finish(self) -> Verdict:
+        """End the producers, wait until everything is settled and read, and judge."""
+        system = self._system
+        verdict = Verdict()
+        for producer in (*system.producers, system.camera):
+            # One that has just been started does not listen to signals yet.
+            self._wait_ready(producer)
+            self._stop(producer, respawn=False)
+        self._poisoner.close()
+        self._wait(lambda: not self._frozen, "nobody thaws")
+        self._wait(self._is_drained, "the backlog did not drain")
+        for worker in system.workers:
+            self._wait_ready(worker)
+        events = len(set(read_evidence(self._client, LOSSLESS).events))
+        for reader in (system.reader, system.member):
+            self._wait(
+                lambda reader=reader: len(set(system.handed_out(reader))) >= events,  # type: ignore[misc]
+                f"{reader.name} did not get all events",
+            )
+        for process in (*system.workers, system.reader, system.member):
+            self._stop(process, respawn=False)
+
+        found = read_evidence(self._client, LOSSLESS)
+        judge_lossless(found, verdict)
+        judge_live(read_evidence(self._client, LIVE), verdict)
+        judge_poison(found, self._poisoner.sent, verdict)
+        judge_readers(
+            found,
+            system.handed_out(system.reader),
+            system.handed_out(system.member),
+            self.totals["kill reader"],
+            verdict,
+        )
+        verdict.expect(
+            not self.broken_moments, f"conservation did not hold: {self.broken_moments[:3]}"
+        )
+        verdict.faults += self._bad_stops
+        for process in system.processes:
+            allowed = {-9, EXIT_CODE} if process in system.workers else set()
+            unexpected = [code for code in process.ended_alone if code not in allowed]
+            verdict.expect(
+                not unexpected,
+                f"{process.name} ended by itself with {unexpected}:\n{process.last_lines()}",
+            )
+        crashes = sum(len(worker.ended_alone) for worker in system.workers)
+        verdict.figures |= {
+            "workers killed by poison": crashes,
+            "starts while no server was there": sum(p.came_too_soon for p in system.processes),
+            "moments at which conservation was checked": self.conservation_checks,
+            **self.totals,
+        }
+        return verdict
+
+    def _do(self, fault: Fault) -> None:
+        system, dice = self._system, self._dice
+        self.totals[f"{fault.what} {fault.whom}"] += 1
+        match fault:
+            case Fault("wire", kind):
+                self._proxy.hurt(cast(WireFault, kind), dice)
+            case Fault("blip", kind):
+                self._proxy.hurt_all(cast(WireFault, kind))
+            case Fault("poison", how):
+                self._poisoner.send(how)
+            case Fault(how, "server"):
+                (self._server.kill if how == "kill" else self._server.stop)()
+                time.sleep(dice.uniform(0.0, 1.0))  # so long nobody is there
+                self._server.start()
+            case Fault("kill", "reader"):
+                system.member.kill()
+            case Fault(how, whom):
+                frozen = [process for _, process in self._frozen]
+                group = system.workers if whom == "worker" else system.producers
+                victim = dice.choice([process for process in group if process not in frozen])
+                self._wait_ready(victim)
+                if how == "stop":
+                    self._stop(victim)
+                    return
+                if how == "freeze":
+                    victim.freeze()
+                    self._frozen.append((time.monotonic() + 1.5 * self._pace.lease_s, victim))
+                    return
+                if whom == "worker" and self._holds_frames(victim):
+                    self.totals["worker kills with frames in hand"] += 1
+                victim.kill()
+
+    def _stop(self, process: KeptProcess, *, respawn: bool = True) -> None:
+        """SIGTERM must end it in time and with 0."""
+        code = process.stop(STOP_S) if respawn else process.end(STOP_S)
+        if code != 0 and code not in process.ended_alone:
+            self._bad_stops.append(f"{process.name} was stopped and ended with {code}")
+
+    def _holds_frames(self, worker: KeptProcess) -> bool:
+        said = worker.said("ready")
+        snapshots = [self._snapshot(keys) for keys in (LOSSLESS, LIVE)]
+        return said is not None and any(
+            status.name == said["worker"] and status.pending
+            for snapshot in snapshots
+            if snapshot
+            for status in snapshot.workers
+        )
+
+    def _flow_until(self, published: int) -> None:
+        """Let it run until so many frames were published. Raises `Stuck` when nothing moves."""
+        last, moved_s = -1, time.monotonic()
+        while True:
+            self._keep()
+            now = self._published()
+            if now >= published:
+                return
+            if now != last:
+                last, moved_s = now, time.monotonic()
+            if time.monotonic() - moved_s > _STUCK_S:
+                raise Stuck(f"no frame was published for {_STUCK_S:g} s: {self._describe()}")
+            time.sleep(_LOOK_S)
+
+    def _keep(self) -> None:
+        """Start again what ended by itself, and thaw what was frozen for longer than a lease."""
+        self._system.keep()
+        now_s = time.monotonic()
+        for until_s, process in self._frozen:
+            if now_s >= until_s:
+                process.thaw()
+        self._frozen = [frozen for frozen in self._frozen if frozen[0] > now_s]
+
+    def _wait_ready(self, process: KeptProcess) -> None:
+        self._wait(lambda: process.is_ready, f"{process.name} is not ready")
+
+    def _wait(self, predicate: Callable[[], bool], otherwise: str) -> None:
+        deadline_s = time.monotonic() + 2 * _STUCK_S
+        while not predicate():
+            self._keep()
+            if time.monotonic() > deadline_s:
+                raise Stuck(f"{otherwise}: {self._describe()}")
+            time.sleep(_LOOK_S)
+
+    def _is_drained(self) -> bool:
+        snapshots = [self._snapshot(keys) for keys in (LOSSLESS, LIVE)]
+        return all(snapshot is not None and snapshot.backlog == 0 for snapshot in snapshots)
+
+    def _published(self) -> int:
+        snapshots = [self._snapshot(keys) for keys in (LOSSLESS, LIVE)]
+        return snapshots[0].published if snapshots[0] else 0
+
+    def _snapshot(self, keys: object) -> Snapshot | None:
+        """Past the proxy; every look is also a check of the law of conservation."""
+        try:
+            snapshot = read_snapshot(self._client, keys)  # type: ignore[arg-type]
+        except REFUSED:
+            return None
+        self.conservation_checks += 1
+        if snapshot.unaccounted:
+            self.broken_moments.append(snapshot)
+        return snapshot
+
+    def _describe(self) -> dict[str, object]:
+        snapshot = self._snapshot(LOSSLESS)
+        running = {process.name: process.is_ready for process in self._system.processes}
+        return {"snapshot": asdict(snapshot) if snapshot else None, "ready": running}
