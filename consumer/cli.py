@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from consumer.jsonl import JsonLines
+from consumer.output import OutputWatch
 from consumer.reader import EventReader
 from consumer.settings import EventsSettings, StatusSettings
 from consumer.status import print_json, print_table, read_status
@@ -47,6 +48,8 @@ def _watch(settings: EventsSettings) -> int:
 def _write_events(settings: EventsSettings, stop: threading.Event) -> None:
     table = settings.format == "table"
     sink = EventTable(sys.stdout) if table else JsonLines(sys.stdout)
+    output = OutputWatch(stop)
+    output.start()
     left = settings.count
     # The loop below ends after each `silence_s`; an outage of Redis is not silence.
     silence_s = min(_LOOK_UP_S, settings.idle or _LOOK_UP_S)
@@ -65,7 +68,8 @@ def _write_events(settings: EventsSettings, stop: threading.Event) -> None:
             for record in reader.records():
                 is_event = isinstance(record, EmotionEvent)
                 if is_event or table or settings.records:
-                    sink.write(record)
+                    with output.writing():
+                        sink.write(record)
                 if is_event:
                     silent_s = 0.0
                     if left is not None:
@@ -80,7 +84,7 @@ def _write_events(settings: EventsSettings, stop: threading.Event) -> None:
 
 
 def _status(settings: StatusSettings) -> int:
-    client = connect(settings.redis)
+    client = connect(settings.redis, retries=0)  # whoever waits for the answer asks again
     try:
         check(client, settings.redis)
         status = read_status(client, settings.prefix)

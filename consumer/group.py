@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Entries that a member had in hand when it left wait under this name for whoever comes next.
 RETURNED = "(returned)"
 
+# Ten minutes' silence of a member that asks every few seconds, with the default `claim_idle_s`.
+_FORGET_AFTER_CLAIMS = 10
+
 
 class Member:
     """A named member of a group. All methods raise redis's own errors.
@@ -96,7 +99,13 @@ class Member:
     def _unfinished(self, count: int) -> Sequence[tuple[bytes, Entry]]:
         if self._clock() >= self._next_claim_s:
             taken, lost = self._claim(
-                keys=[self.key], args=[self._group, self._name, self._claim_idle_ms]
+                keys=[self.key],
+                args=[
+                    self._group,
+                    self._name,
+                    self._claim_idle_ms,
+                    self._claim_idle_ms * _FORGET_AFTER_CLAIMS,
+                ],
             )
             # Delivered from our own list, so that they come in order with what is there already.
             self._own_first = self._own_first or taken > 0

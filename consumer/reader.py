@@ -17,10 +17,11 @@ from consumer.repeats import Repeats
 from consumer.streams import EventStreams, Stream
 from consumer.subscription import Delivery, Subscription
 from consumer.tail import Tail
-from contract.connect import check, check_url, connect, explained, redacted
+from contract.connect import check, check_url, connect, redacted
 from contract.errors import DecodeError, EventsMissed, UsageError
 from contract.event import EmotionEvent, Record, decode_record
 from contract.keys import DEFAULT_PREFIX
+from contract.outage import patient_start
 
 if TYPE_CHECKING:
     import redis
@@ -66,7 +67,7 @@ class EventReader:
                      is presumed dead. So a loop body that takes longer has its event done twice
 
     Counters: `missed` events (of all sources), `repeats` dropped (after Redis lost data, a frame
-    may be published again), `undecodable` entries skipped, by reason.
+    may be published again), `undecodable` entries skipped, by reason, `outages` of Redis.
 
     Raises `UsageError` for arguments that cannot be used, `BrokerUnavailable` when Redis isn't
     there at the start or stays away, `BrokerError` when it refuses a command.
@@ -120,6 +121,12 @@ class EventReader:
         self._thread: int | None = None  # the one that iterates
         self._client: redis.Redis | None = None
         self._subscription: Subscription  # once open
+
+    @property
+    def outages(self) -> int:
+        """How many times Redis did not answer and was waited for."""
+        subscription: Subscription | None = getattr(self, "_subscription", None)
+        return 0 if subscription is None else subscription.outages
 
     def __enter__(self) -> EventReader:
         self._open()
@@ -204,17 +211,27 @@ class EventReader:
             return
         client = self._client = connect(self._url, retries=0)
         check(client, self._url)
+        streams = EventStreams(
+            client, self._prefix, self._start, partial(self._make_stream, client)
+        )
+        first = patient_start(
+            streams.first,
+            self._url,
+            self._redis_timeout_s,
+            lambda seconds: self._closing.wait(seconds) or self._is_stopped(),
+        )
+        if first is None:
+            return  # stopped first
         self._subscription = Subscription(
             client,
-            EventStreams(client, self._prefix, self._start, partial(self._make_stream, client)),
+            streams,
             redacted(self._url),
             timeout_s=self._redis_timeout_s,
             batch=self._batch,
             stale_after_s=None if self._group is None else self._claim_idle_s / 2,
             is_stopped=self._is_stopped,
         )
-        with explained(self._url):
-            self._subscription.open()
+        self._subscription.open(first)
         self._state = "open"
 
     def _make_stream(self, client: redis.Redis, key: str, start: Start) -> Stream:

@@ -22,6 +22,9 @@ class EventsSettings(RoleSettings):
       emotion-events status                               sources, backlog, workers, dead letters
                                                           (emotion-events status --help)
 
+    A Redis that is not there at the start ends it at once with exit code 1. One that still loads
+    its data, or goes away later, is waited for, up to --redis-timeout.
+
     Every flag can be set in the environment: --from is EMOTION_FROM.
     """
 

@@ -87,13 +87,18 @@ class Subscription:
         self._done_since_s = 0.0
         self.missed: list[Missed] = []
         self.back_at_s = 0.0
+        self._outages = Outages(who, [], timeout_s, self._probe)
+        self._outages_before = 0
 
-    def open(self) -> None:
-        """Find the place to start; in a stream whose server is away, when it is back.
+    @property
+    def outages(self) -> int:
+        """How many times a server did not answer and was waited for."""
+        return self._outages_before + self._outages.count
 
-        Raises also redis's own errors, if there is none to be reached.
-        """
-        self._add(self._found.first())
+    def open(self, streams: list[Stream]) -> None:
+        """Find the place to start in the first `streams`; in one whose server is away, when it is
+        back."""
+        self._add(streams)
         while not self._opened and not self._is_stopped():
             for place in self._outages.usable():
                 self._open(place)
@@ -169,6 +174,7 @@ class Subscription:
 
     def _add(self, streams: list[Stream]) -> None:
         if streams:
+            self._outages_before = self.outages
             self._streams += streams
             names = [stream.key for stream in self._streams]
             self._outages = Outages(self._who, names, self._timeout_s, self._probe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -14,7 +15,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
-from contract.errors import BrokerError, BrokerUnavailable, UsageError
+from contract.errors import AccessDenied, BrokerError, BrokerUnavailable, UsageError
 
 SOCKET_TIMEOUT_S = 5.0
 MAX_BLOCK_S = 0.5  # well below the socket time-out, and how long a stop can go unnoticed
@@ -26,7 +27,7 @@ REFUSED = (redis.RedisError, RedisClusterException)
 UNKNOWN_SCRIPT = (redis.exceptions.NoScriptError,)
 
 # A server that cannot do it just now but will: no memory left until workers settle frames, a
-# replica before it is promoted, a cluster or a disk in trouble.
+# replica before it is promoted, a cluster or a disk in trouble, somebody's long script.
 _PASSING = (
     *UNREACHABLE,
     redis.exceptions.OutOfMemoryError,
@@ -40,11 +41,15 @@ _PASSING = (
 # gone, or on a master that became a replica. The last three: no node of the cluster answers, its
 # nodes do not agree yet, they send us round in a circle.
 _PASSING_WORDS = (
-    "MISCONF", "NOREPLICAS", "UNBLOCKED",
+    "MISCONF", "NOREPLICAS", "UNBLOCKED", "BUSY ", "max number of clients",
     "Redis Cluster cannot be connected", "startup_nodes could not agree", "TTL exhausted",
 )  # fmt: skip
 # A wrong password is a connection error to redis-py; no waiting makes it right.
-_LASTING = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
+_LASTING = (
+    redis.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.exceptions.NoPermissionError,
+)
 
 
 # A scheme of its own, because redis:// cannot say which of the two is meant and holds one address.
@@ -60,8 +65,8 @@ def connect(url: str, *, retries: int = 3) -> redis.Redis:
     leaves entries in our name, which only the caller can look up), anything else is safe because
     every script is idempotent.
 
-    Raises `UsageError` for a URL of another kind or of no cluster, and `BrokerUnavailable` for a
-    cluster that does not answer or refuses us.
+    Raises `UsageError` for a URL of another kind or of no cluster, `BrokerUnavailable` and
+    `AccessDenied` for a cluster that does not answer or refuses us.
     """
     with _usable(url):
         seeds = _seeds(url)
@@ -75,6 +80,8 @@ def connect(url: str, *, retries: int = 3) -> redis.Redis:
                 f"{redacted(url)} is no cluster: its URL begins with redis:// or rediss://"
             ) from error
         cause = error.__cause__ or error
+        if is_lasting(error):
+            raise AccessDenied(f"Redis Cluster at {redacted(url)} refused us: {cause}") from error
         raise BrokerUnavailable(f"no Redis Cluster at {redacted(url)}: {cause}") from error
 
 
@@ -88,17 +95,23 @@ def check_url(url: str) -> None:
 def check(client: redis.Redis, url: str) -> None:
     """Ask the server for a sign of life, so that a wrong URL ends in one clear line.
 
-    Raises `BrokerUnavailable` or `BrokerError` naming the URL without its password, and
+    A server that is there and only cannot serve just now (it loads its data, say) passes: who asks
+    it for something waits that out, see `contract.outage.patient_start`. Raises
+    `BrokerUnavailable`, `AccessDenied` or `BrokerError` naming the URL without its password, and
     `UsageError` for the URL of a single node of a cluster.
     """
     if is_cluster(client):
         return  # `connect` has asked it
-    with explained(url):
-        client.ping()
-        try:
+    try:
+        with explained(url):
+            client.ping()
             answer: Any = client.info("cluster")
-        except redis.ResponseError:
+    except REFUSED:
+        return  # not just now
+    except BrokerError as error:
+        if isinstance(error.__cause__, redis.exceptions.NoPermissionError):
             return  # it does not tell us; then the first command it does not take will
+        raise
     if answer.get("cluster_enabled"):
         place = urlsplit(url)
         scheme = "rediss+cluster" if place.scheme == "rediss" else "redis+cluster"
@@ -108,14 +121,35 @@ def check(client: redis.Redis, url: str) -> None:
 
 @contextmanager
 def explained(url: str) -> Iterator[None]:
-    """Turns redis's errors into `BrokerUnavailable` or `BrokerError` naming the URL without its
-    password."""
+    """Turns redis's errors into `BrokerUnavailable`, `AccessDenied` or `BrokerError` naming the URL
+    without its password, but for those of a server that is there and only cannot serve just now."""
     try:
         yield
     except REFUSED as error:
-        if isinstance(error, (*UNREACHABLE, RedisClusterException)):
-            raise BrokerUnavailable(f"no Redis at {redacted(url)}: {error}") from error
-        raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
+        if is_lasting(error):
+            raise AccessDenied(f"Redis at {redacted(url)} refused us: {error}") from error
+        unreachable = isinstance(error, (*UNREACHABLE, RedisClusterException))
+        if unreachable and not _is_there(error):
+            raise BrokerUnavailable(
+                f"no Redis at {redacted(url)}: {error}{_hint(error, url)}"
+            ) from error
+        if not is_passing(error):
+            raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
+        raise
+
+
+def eviction_policy(client: redis.Redis) -> str | None:
+    """The server's policy if it may take whole streams away when its memory runs out.
+
+    None also when it does not say: asking is for a warning, and may be forbidden.
+    """
+    try:
+        memory: Any = client.info("memory")
+    except REFUSED:
+        return None
+    policy = str(memory.get("maxmemory_policy", ""))
+    # Our keys have no time to live, so the volatile policies leave them alone.
+    return policy if memory.get("maxmemory") and policy.startswith("allkeys") else None
 
 
 def is_cluster(client: redis.Redis) -> bool:
@@ -216,9 +250,33 @@ def _usable(url: str) -> Iterator[None]:
 
 def is_passing(error: Exception) -> bool:
     """Whether an error of redis-py is one that waiting may cure."""
-    if isinstance(error, _LASTING) or isinstance(error.__cause__, _LASTING):
+    if is_lasting(error):
         return False
     return isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS)
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether the server won't have us, or we won't have the server."""
+    # redis-py makes a connection error of what it was, and its cluster another one of that.
+    inner = error.__cause__ or error
+    causes = (error, inner, error.__context__, inner.__context__)
+    return any(isinstance(cause, (*_LASTING, ssl.SSLCertVerificationError)) for cause in causes)
+
+
+def _is_there(error: Exception) -> bool:
+    """Whether a connection error of redis-py is an answer of the server's own."""
+    return isinstance(error, redis.exceptions.BusyLoadingError) or str(error).startswith(
+        _PASSING_WORDS
+    )
+
+
+def _hint(error: Exception, url: str) -> str:
+    """What it looks like when only one side speaks TLS."""
+    if url.startswith("rediss:"):
+        lost = isinstance(error.__context__, ssl.SSLError) or isinstance(error, redis.TimeoutError)
+        return " (a server without TLS wants redis://)" if lost else ""
+    closed = any(words in str(error) for words in ("closed by server", "reset by peer"))
+    return " (a server with TLS wants rediss://)" if closed else ""
 
 
 def redacted(url: str) -> str:

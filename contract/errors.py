@@ -10,8 +10,10 @@
     ├── EncodeError            a message breaks a limit of the wire, so it is not sent
     ├── BrokerError            Redis does not answer, refuses us, or lost its data
     │   ├── BrokerUnavailable  no answer within the time allowed
+    │   ├── AccessDenied       wrong password, no rights, untrusted certificate (exit code 2)
     │   ├── Superseded         another producer opened this source: one camera, one producer
     │   └── FenceLost          Redis no longer knows this session: open a new one
+    ├── WorkersMissing         the stream stayed full: nobody took a frame for too long
     ├── DeviceFailed           nothing can be analysed any more; the process must end
     └── EventsMissed           events were trimmed before this reader saw them
 
@@ -66,12 +68,22 @@ class BrokerUnavailable(BrokerError):
     """Redis did not answer within the time allowed."""
 
 
+class AccessDenied(BrokerError):
+    """Redis won't have the credentials given, or its certificate is not one we trust."""
+
+    exit_code = UsageError.exit_code
+
+
 class Superseded(BrokerError):
     """Another producer opened a session on this source; this one must stop publishing."""
 
 
 class FenceLost(BrokerError):
     """Redis has no session for this source (it lost its data): open a new session."""
+
+
+class WorkersMissing(EmotionStreamError):
+    """No worker made room in the full stream within the time allowed. Names the source."""
 
 
 class DeviceFailed(EmotionStreamError):

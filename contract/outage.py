@@ -8,11 +8,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from contract.connect import is_passing
+from contract.connect import REFUSED, explained, is_passing, redacted
 from contract.errors import BrokerError, BrokerUnavailable
 
 # Not structlog: the reader is also used in programs that decide themselves where their log goes.
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S = 0.05
@@ -28,6 +31,8 @@ class Outage:
 
     who       what the log lines and errors begin with: a source, a worker, a server
     limit_s   give up after this many seconds without an answer; None = never
+
+    `count` is how many outages there were.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class Outage:
         self._clock = clock
         self._since_s: float | None = None
         self._failures = 0
+        self.count = 0
 
     @property
     def is_on(self) -> bool:
@@ -64,6 +70,7 @@ class Outage:
         now_s = self._clock()
         if self._since_s is None:
             self._since_s = now_s
+            self.count += 1
             _log.warning("%s: no answer from Redis, waiting: %s", self._who, error)
         gone_s = now_s - self._since_s
         if self._limit_s is not None and gone_s >= self._limit_s:
@@ -81,6 +88,31 @@ class Outage:
         self._since_s = None
         self._failures = 0
         return True
+
+
+def patient_start(
+    ask: Callable[[], T],
+    url: str,
+    limit_s: float | None,
+    pause: Callable[[float], object],
+) -> T | None:
+    """What `ask` returns, for the first question to a server that `check` found to be there: while
+    it loads its data or waits for its memory, say, it is asked again for `limit_s`.
+
+    `pause` waits for so many seconds, or until somebody says stop: then it returns true, and None
+    is returned. Raises what `check` raises, and `BrokerUnavailable` when the time is up.
+    """
+    outage = Outage(f"Redis at {redacted(url)}", limit_s)
+    while True:
+        try:
+            with explained(url):
+                result = ask()
+        except REFUSED as error:
+            if pause(outage.failed(error)):
+                return None
+        else:
+            outage.over()
+            return result
 
 
 class Outages:
@@ -111,6 +143,11 @@ class Outages:
         self._probe = probe
         self._clock = clock
         self._closed = threading.Event()
+
+    @property
+    def count(self) -> int:
+        """How many outages there were, of any place."""
+        return sum(outage.count for outage in self._places)
 
     def close(self) -> None:
         """Ask nobody any more. A thread that asks ends after this try."""

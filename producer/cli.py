@@ -11,9 +11,10 @@ from contextlib import ExitStack
 import structlog
 from prometheus_client import CollectorRegistry
 
-from contract.connect import check, connect, explained
+from contract.connect import check, connect, eviction_policy, redacted
 from contract.errors import EmotionStreamError, SourceError
 from contract.keys import Keys, partition_of
+from contract.outage import patient_start
 from contract.partitions import agree_on_partitions
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
@@ -64,8 +65,16 @@ def _work(settings: ProducerSettings) -> int:
         client = connect(settings.redis, retries=0)
         stack.callback(client.close)
         check(client, settings.redis)
-        with explained(settings.redis):
-            partitions = agree_on_partitions(client, settings.prefix, settings.partitions)
+        partitions = patient_start(
+            lambda: agree_on_partitions(client, settings.prefix, settings.partitions),
+            settings.redis,
+            settings.redis_timeout,
+            stop.wait,
+        )
+        if partitions is None:
+            return exit_code  # asked to stop first
+        if policy := eviction_policy(client):
+            _log.warning("redis may evict frames, use noeviction", maxmemory_policy=policy)
         registry = CollectorRegistry()
         metrics = ProducerMetrics(registry, [source.id for source in sources])
         health = Health()
@@ -98,6 +107,8 @@ def _work(settings: ProducerSettings) -> int:
                 max_backlog=settings.max_backlog,
                 max_age_ns=settings.max_age_ns_for(mode),
                 redis_timeout_s=settings.redis_timeout,
+                full_timeout_s=settings.full_timeout,
+                server=redacted(settings.redis),
             )
             streams.append(
                 Stream(

@@ -92,6 +92,11 @@ class ProducerMetrics:
             buckets=_WAIT_BUCKETS,
             registry=registry,
         )
+        self.waiting = Gauge(
+            "emotion_sources_waiting",
+            "Lossless sources that wait for room in the full stream just now",
+            registry=registry,
+        )
         self.outages = Counter(
             "emotion_redis_outages", "Times Redis could not be reached", registry=registry
         )

@@ -15,19 +15,20 @@ T = TypeVar("T")
 class OutageGuard:
     """Calls to Redis on behalf of one source; they must be safe to repeat.
 
+    who          what log lines and errors begin with
     on_outage    called once at the start of each outage
     timeout_s    how long one may last
     """
 
     def __init__(
         self,
-        source_id: str,
+        who: str,
         heartbeat: Heartbeat,
         *,
         on_outage: Callable[[], None],
         timeout_s: float,
     ) -> None:
-        self._outage = Outage(source_id, timeout_s)
+        self._outage = Outage(who, timeout_s)
         self._heartbeat = heartbeat
         self._on_outage = on_outage
 

@@ -20,7 +20,7 @@ from contract.event import SourceRecord, SourceState
 from contract.frame import FrameMessage
 from contract.keys import Keys
 from contract.script import Script
-from producer.backpressure import BackpressureWaiter
+from producer.backpressure import BackpressureWaiter, Fill
 from producer.encode import Jpeg
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
@@ -55,9 +55,11 @@ class Publisher:
     max_age_ns        stamped on frames, and what makes a frame one that may be dropped: live
                       frames have one, lossless frames None
     redis_timeout_s   how long an outage may last before it is an error
+    full_timeout_s    how long the stream may stay full without moving before it is one
+    server            its URL without password, for log lines and errors
 
     Every method gives up waiting when the process is stopping, after one last try. Raises
-    `BrokerUnavailable`, `Superseded` and, for any other refusal, `BrokerError`.
+    `BrokerUnavailable`, `Superseded`, `WorkersMissing` and, for any other refusal, `BrokerError`.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class Publisher:
         max_backlog: int = 256,
         max_age_ns: int | None = None,
         redis_timeout_s: float = 60.0,
+        full_timeout_s: float = 14_400.0,
+        server: str | None = None,
     ) -> None:
         if (mode == "live") != (max_age_ns is not None):
             raise ValueError(
@@ -84,8 +88,9 @@ class Publisher:
         self._heartbeat = heartbeat
         self._max_backlog = max_backlog
         self._max_age_ns = max_age_ns
+        self._client = client
         self._guard = OutageGuard(
-            source_id,
+            source_id if server is None else f"{source_id} ({server})",
             heartbeat,
             on_outage=metrics.outages.inc,
             timeout_s=redis_timeout_s,
@@ -93,8 +98,9 @@ class Publisher:
         self._backpressure = BackpressureWaiter(
             source_id,
             heartbeat,
-            backlog=lambda: self._guard.ask(lambda: int(client.xlen(keys.frames))),
+            look=lambda: self._guard.ask(self._fill),
             max_backlog=max_backlog,
+            limit_s=full_timeout_s,
             observe=metrics.publish_waits_seconds.observe,
         )
         self._open_script = Script(client, "producer", "open_session")
@@ -190,6 +196,13 @@ class Publisher:
         _log.info(said[answer], source=self._source, session=self._session, frames=frames)
         self._session = ""
 
+    def _fill(self) -> Fill:
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.xlen(self._keys.frames)
+            pipe.hget(self._keys.stats, names.PUBLISHED)
+            backlog, published = pipe.execute()
+        return Fill(backlog, int(published or 0))
+
     def _send(self, frame: FrameMessage) -> bool | None:
         """True: taken, False: refused (live), None: asked to stop first."""
         payload = frame.encode()
@@ -217,8 +230,9 @@ class Publisher:
                     self._metrics.dropped.labels(self._source, "refused").inc()
                     return False
                 case b"full":
-                    if not self._backpressure.wait():
-                        return None
+                    with self._metrics.waiting.track_inprogress():
+                        if not self._backpressure.wait():
+                            return None
                 case b"missing":
                     raise FenceLost(f"{self._source}: Redis has no session {frame.session}")
                 case _:  # superseded; or closed, which only somebody else can have done

@@ -36,6 +36,10 @@ class ProducerSettings(ServiceSettings):
     event. Sources of both kinds share one stream, and a live one drops live frames only: while
     files keep the stream full its own are refused, and counted. A --prefix each keeps them apart.
 
+    A Redis that is not there at the start ends it at once with exit code 1: whatever supervises it
+    (systemd, compose, Kubernetes) starts it again. One that still loads its data, or goes away
+    later, is waited for, up to --redis-timeout.
+
     Files play a few at once (--at-once), the others wait their turn. Cameras and URLs never wait,
     nor do files with --loop, which have no end.
 
@@ -91,6 +95,14 @@ class ProducerSettings(ServiceSettings):
         allow_inf_nan=False,
         description="live frames older than so many seconds are dropped instead of analysed; "
         "by default 10",
+    )
+    full_timeout: float = Field(
+        14_400.0,
+        gt=0,
+        le=604_800,
+        allow_inf_nan=False,
+        description="lossless: seconds to wait for room in a full stream in which nothing moves "
+        "(no worker runs) before giving up; by default 4 hours",
     )
     partitions: Partitions = None
     redis_timeout: RedisTimeout = 60.0

@@ -17,8 +17,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from contract.artifact import find_artifact
-from contract.connect import check, connect, explained, redacted
+from contract.connect import check, connect, eviction_policy, redacted
 from contract.keys import Keys
+from contract.outage import patient_start
 from contract.partitions import agree_on_partitions
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
@@ -77,13 +78,20 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
         find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
     client = connect(settings.redis, retries=0)
     check(client, settings.redis)
-    with explained(settings.redis):
-        partitions = agree_on_partitions(client, settings.prefix, settings.partitions)
+    stop = threading.Event()
+    partitions = patient_start(
+        lambda: agree_on_partitions(client, settings.prefix, settings.partitions),
+        settings.redis,
+        settings.redis_timeout,
+        stop.wait,
+    )
+    assert partitions is not None, "nobody sets `stop` yet"
+    if policy := eviction_policy(client):
+        _log.warning("redis may evict frames, use noeviction", maxmemory_policy=policy)
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     health = Health(max_silence_s=90.0)
-    stop = threading.Event()
     queue = PartitionedQueue(
         [
             RedisFrameQueue(
@@ -100,6 +108,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
             )
             for partition in range(partitions)
         ],
+        who=f"worker ({redacted(settings.redis)})",
         timeout_s=settings.redis_timeout,
         on_settled=metrics.observe_settled,
         on_outage=metrics.outages.inc,

@@ -29,6 +29,8 @@ REPORTER_TTL_S = 60.0  # longer than any sensible scrape interval
 LEASE_S = 10.0
 _FORGET_AFTER_LEASES = 30
 _TRIMMED = f"{names.DROPPED}trimmed"
+# The last is what Redis 7.0 tells a worker that waits in a stream which a flush takes away.
+_NO_GROUP = ("NOGROUP", "no such key", "stream key no longer exists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class RedisFrameQueue:
             return []
         cursor, entries = self._with_group(
             lambda: self._claim(
-                keys=[self._keys.frames, self._keys.stats],
+                keys=[self._keys.frames, self._keys.stats, self._keys.attempts],
                 args=[
                     names.WORKERS_GROUP,
                     self._consumer,
@@ -162,7 +164,8 @@ class RedisFrameQueue:
         )
 
     def attempt(self, delivery: Delivery) -> int:
-        """Count one solo attempt, before it is made; returns how many there were with this one.
+        """Count one solo attempt, before it is made; returns how many there were with this one, 0
+        for a frame that was settled meanwhile.
 
         Counted in Redis, because the attempt may end this process. The group's own delivery count
         will not do: it also rises for innocents of the same batch.
@@ -174,7 +177,12 @@ class RedisFrameQueue:
         return self._count_attempt(delivery, -1)
 
     def _count_attempt(self, delivery: Delivery, by: int) -> int:
-        return int(self._attempt(keys=[self._keys.attempts], args=[delivery.entry_id, by]))
+        return int(
+            self._attempt(
+                keys=[self._keys.attempts, self._keys.frames],
+                args=[delivery.entry_id, by, names.WORKERS_GROUP],
+            )
+        )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """End deliveries in one atomic step. False marks those another worker ended before us.
@@ -213,7 +221,7 @@ class RedisFrameQueue:
             return 0
         return int(
             self._renew(
-                keys=[self._keys.frames, self._keys.stats],
+                keys=[self._keys.frames, self._keys.stats, self._keys.attempts],
                 args=[names.WORKERS_GROUP, self._consumer, _TRIMMED, *ids],
             )
         )
@@ -281,7 +289,7 @@ class RedisFrameQueue:
         try:
             return call()
         except redis.ResponseError as error:
-            if "NOGROUP" not in str(error) and "no such key" not in str(error).lower():
+            if not any(words in str(error) for words in _NO_GROUP):
                 raise
         self._announce()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 import time
@@ -56,8 +57,14 @@ class LeaseKeeper:
         self._clock = clock
         self._progress_s = clock()
         self._error: Exception | None = None
+        self._said_so = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run,  # log lines say the same as the loop's
+            args=(self._run,),
+            name="leases",
+            daemon=True,
+        )
 
     def progress(self) -> None:
         """The loop came round; monotonic time starts again. Raises what ended the thread."""
@@ -96,6 +103,10 @@ class LeaseKeeper:
         try:
             self._leases.renew()
         except REFUSED as error:
-            # The loop meets the same trouble and deals with it; a lease that runs out meanwhile
-            # costs a second attempt, not a frame.
-            _log.warning("leases not renewed", error=str(error))
+            # The loop meets the same trouble, deals with it and says when it is over; a lease that
+            # runs out meanwhile costs a second attempt, not a frame.
+            if not self._said_so:
+                _log.warning("leases not renewed", error=str(error))
+            self._said_so = True
+        else:
+            self._said_so = False

@@ -28,6 +28,7 @@ class PartitionedQueue:
     """What the loop sees of Redis. It waits out an outage here, of one partition or of all.
 
     queues       one for each partition, in their order
+    who          what log lines and errors begin with
     timeout_s    how long all of them may be away
     on_settled   hears of every settlement, and whether it was this worker's to make
     on_outage    called once at the start of each outage of a partition
@@ -43,6 +44,7 @@ class PartitionedQueue:
         self,
         queues: Sequence[RedisFrameQueue],
         *,
+        who: str = "worker",
         timeout_s: float,
         on_settled: Callable[[Settlement, bool], None],
         on_outage: Callable[[], None],
@@ -51,13 +53,14 @@ class PartitionedQueue:
     ) -> None:
         self._queues = list(queues)
         names = [f"partition {queue.partition}" for queue in queues]
-        self._outages = Outages("worker", names, timeout_s, self._probe, clock)
+        self._outages = Outages(who, names, timeout_s, self._probe, clock)
         self._on_settled = on_settled
         self._on_outage = on_outage
         self._pause = pause
         self._clock = clock
         self._unsettled: list[list[Settlement]] = [[] for _ in queues]
         self._turn = 0
+        self._said: set[tuple[str, int]] = set()
 
     def read(self, count: int, block_s: float) -> list[Delivery]:
         """Up to `count` new frames of all partitions together; waits for the first, up to
@@ -113,9 +116,11 @@ class PartitionedQueue:
             try:
                 ours += self._queues[place].renew()
             except REFUSED as error:
-                # The loop meets the same trouble and deals with it; a lease that runs out meanwhile
-                # costs a second attempt, not a frame.
-                _log.warning("leases not renewed", partition=place, error=str(error))
+                # The loop meets the same trouble, deals with it and says when it is over; a lease
+                # that runs out meanwhile costs a second attempt, not a frame.
+                self._say_once("leases not renewed", place, error)
+            else:
+                self._said.discard(("leases not renewed", place))
         return ours
 
     @property
@@ -140,11 +145,18 @@ class PartitionedQueue:
             try:
                 snapshot = self._queues[place].report()
             except (*REFUSED, DecodeError) as error:
-                _log.warning("shared metrics not read", partition=place, error=str(error))
+                self._say_once("shared metrics not read", place, error)
                 continue
+            self._said.discard(("shared metrics not read", place))
             if snapshot is not None:
                 snapshots[place] = snapshot
         return snapshots
+
+    def _say_once(self, event: str, place: int, error: Exception) -> None:
+        """Once an outage, not once a try."""
+        if (event, place) not in self._said:
+            _log.warning(event, partition=place, error=str(error))
+        self._said.add((event, place))
 
     def _probe(self, place: int) -> None:
         self._queues[place].probe()

@@ -20,6 +20,10 @@ class WorkerSettings(ServiceSettings):
       emotion-worker dead list                       frames that could not be analysed
                                                      (emotion-worker dead --help)
 
+    A Redis that is not there at the start ends it at once with exit code 1: whatever supervises it
+    (systemd, compose, Kubernetes) starts it again. One that still loads its data, or goes away
+    later, is waited for, up to --redis-timeout.
+
     Every flag can be set in the environment: --batch-size is EMOTION_BATCH_SIZE.
     """
 

@@ -20,6 +20,7 @@ from typing import Any
 from contract.errors import EmotionStreamError, UsageError
 
 KEEP_LINES = 40  # of its last words: a traceback
+REAP_TIMEOUT_S = 5.0  # after SIGKILL; the kernel may hold a process that waits for a device
 SAME_NOTES = 5  # of one kind are shown; a fault of every frame would bury the rest
 _ROOT = Path(__file__).resolve().parents[2]  # holds `producer`, `worker`, `deploy`
 _LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -137,7 +138,7 @@ class Child:
         if self._is_gone:
             return  # its number may be somebody else's by now
         self._signal(signal.SIGKILL)
-        self.process.wait()
+        self.wait(REAP_TIMEOUT_S)
         self._listener.join(1.0)
         self._is_gone = True
 

@@ -7,6 +7,7 @@ import time
 
 from contract.console import discard
 from contract.errors import BrokerError
+from deploy.local.child import PartFailed
 from deploy.local.collect import Collector
 from deploy.local.counts import RunCounts
 from deploy.local.feed import Feed
@@ -18,6 +19,7 @@ TICK_S = 0.12  # between two pictures; more often is unrest, not information
 COUNT_EVERY_S = 0.5
 LAST_EVENTS_S = 0.3  # to read what was settled while the parts ended
 SERVER_DEATH_S = 3.0  # until the supervisor is sure of it
+LOADING_LIMIT_S = 600.0  # TensorFlow takes seconds, a GPU met for the first time minutes
 
 
 class Watch:
@@ -38,8 +40,10 @@ class Watch:
         """The producer has ended, all its frames are settled and all their events are here."""
 
     def turn(self) -> None:
-        """Takes about `TICK_S`. Raises `PartFailed` when a part has died."""
+        """Takes about `TICK_S`. Raises `PartFailed` when a part has died or does not get ready."""
         self._parts.check()
+        if not self._parts.all_workers_ready:
+            self._check_loading()
         try:
             self._take_in(TICK_S)
             self._count()
@@ -82,6 +86,12 @@ class Watch:
             self._take_in(0.02)
         self._take_in(0.0)
         self._pass_on_notes()
+
+    def _check_loading(self) -> None:
+        waited_s = time.monotonic() - self._started_s
+        if waited_s > LOADING_LIMIT_S:
+            ready = f"{self._parts.workers_ready} of {self._parts.workers}"
+            raise PartFailed(f"worker: not ready after {waited_s:.0f} s ({ready} are)")
 
     def _pass_on_notes(self) -> None:
         for note in self._parts.notes():

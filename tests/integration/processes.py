@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,18 +21,28 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class RoleProcess:
-    """`python -m ROLE ARGS` with JSON logs; a context manager that kills what still runs."""
+    """`python -m ROLE ARGS` with JSON logs; a context manager that kills what still runs.
 
-    def __init__(self, role: str, *arguments: str) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("EMOTION_")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", role, *arguments, "--log-format", "json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=REPOSITORY,
-            env=environment,
-        )
+    What it prints goes to the file `stdout`, for a role that prints much; a pipe is not read.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        *arguments: str,
+        stdout: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("EMOTION_")}
+        with ExitStack() as stack:  # the child keeps its own handle of the file
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", role, *arguments, "--log-format", "json"],
+                stdout=subprocess.PIPE if stdout is None else stack.enter_context(stdout.open("w")),
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=REPOSITORY,
+                env={**inherited, **(environment or {})},
+            )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

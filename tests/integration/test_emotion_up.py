@@ -321,3 +321,18 @@ def test_what_cannot_work_is_one_line_before_anything_starts(
         assert len(up.stderr.splitlines()) == 1
         assert up.stdout == ""
         assert up.has_left_nothing()
+
+
+def test_workers_that_do_not_get_ready_end_it(demo_clip: Path) -> None:
+    impatient = "import sys; from deploy.local import cli, watch; watch.LOADING_LIMIT_S = 0.2; "
+    ended = subprocess.run(
+        [sys.executable, "-c", impatient + "sys.exit(cli.main(sys.argv[1:]))", str(demo_clip)],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    said = r"emotion-up: worker: not ready after \d+ s \(0 of 1 are\)\n"
+    assert re.fullmatch(said, ended.stderr)

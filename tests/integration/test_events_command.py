@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,6 +107,31 @@ def test_it_ends_when_nobody_reads_any_more_though_nothing_new_comes(
         process.stdout.close()
         assert process.wait(10) == 0
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("style", ["jsonl", "table"])
+def test_asked_to_stop_it_ends_though_nobody_takes_what_it_writes(
+    redis_url: str, redis_client: redis.Redis, style: str, wait_until: Callable[..., None]
+) -> None:
+    publish(redis_client, *range(3000))
+    with running("--redis", redis_url, "--from", "beginning", "--format", style) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        waiting, filled_s = array.array("i", [0]), [time.monotonic()]
+
+        def is_full() -> bool:
+            before = waiting[0]
+            fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
+            if waiting[0] != before:
+                filled_s[0] = time.monotonic()
+            return waiting[0] > 50_000 and time.monotonic() - filled_s[0] > 0.5
+
+        wait_until(is_full)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 1
+        assert process.stderr.read() == (
+            "emotion-events: stopped while nobody took what it writes\n"
+        )
 
 
 def test_status_that_nobody_reads(redis_url: str, redis_client: redis.Redis) -> None:

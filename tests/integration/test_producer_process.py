@@ -111,6 +111,7 @@ def test_bad_sources_are_named_and_the_good_ones_are_all_there(
         (["{clip}", "--mode", "live", "--max-age", "inf"], 2, "--max-age"),
         (["{clip}", "--mode", "live", "--max-age", "1e10"], 2, "--max-age"),
         (["{clip}", "--redis-timeout", "inf"], 2, "--redis-timeout"),
+        (["{clip}", "--full-timeout", "0"], 2, "--full-timeout"),
         (["{clip}", "--reconnect-max", "nan"], 2, "--reconnect-max"),
         (["{clip}", "--at-once", "0"], 2, "--at-once"),
         (["rtsp://u:geheim@[::1/live"], 2, "rtsp://***@[::1/live: expected a URL"),
@@ -304,6 +305,20 @@ def test_a_signal_ends_any_wait(
         assert producer.wait(5) == 0
         assert time.monotonic() - started_s < 2
     assert records(redis_client, "slow")[1:] == [("ended", 3)]
+
+
+def test_a_stream_that_nobody_empties_ends_the_session_in_the_end(
+    redis_url: str, redis_client: redis.Redis, clip: Path
+) -> None:
+    with RoleProcess(
+        "producer", str(clip), "--redis", redis_url, "--no-realtime",
+        "--max-backlog", "4", "--full-timeout", "0.3",
+    ) as producer:  # fmt: skip
+        assert producer.wait() == 1
+    (line,) = [line for line in producer.lines if not line.startswith("{")]
+    assert line.startswith("emotion-producer: clip: the stream is full and no worker took a frame")
+    assert records(redis_client, "clip") == [("started", 20), ("ended", 4)]
+    assert len(frames(redis_client)) == 4  # for the workers that come after lunch
 
 
 def test_a_second_producer_ends_the_first_with_exit_code_1(

@@ -288,6 +288,7 @@ def test_a_lossless_producer_waits_for_room(
     thread = threading.Thread(target=work)
     thread.start()
     wait_until(lambda: len(done) == 2)
+    wait_until(lambda: camera.count("emotion_sources_waiting") == 1)
     for settled in range(3):
         wait_until(lambda: snapshot(redis_client).backlog == 2)
         assert len(done) <= 2 + settled
@@ -298,6 +299,7 @@ def test_a_lossless_producer_waits_for_room(
     assert (after.published, after.events, after.dropped, after.refused) == (5, 3, {}, 0)
     assert [frame.seq for frame in frames(redis_client)] == [3, 4]
     assert camera.count("emotion_publish_waits_seconds_count") >= 1
+    assert camera.count("emotion_sources_waiting") == 0
 
 
 def test_a_stop_ends_the_wait_for_room(

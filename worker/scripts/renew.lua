@@ -3,9 +3,9 @@
 -- The owner is checked in the same script: a plain XCLAIM with min-idle 0 would steal back a frame
 -- that another worker has claimed since. JUSTID keeps the delivery count as it is. XCLAIM drops an
 -- entry that somebody trimmed from the stream out of the pending list without a word: it is counted
--- here, or nobody would.
+-- and its attempts are forgotten here, or nobody would.
 --
--- KEYS  frames, stats
+-- KEYS  frames, stats, attempts
 -- ARGV  group, consumer, field for trimmed, then entry ids
 -- Returns how many are still ours.
 local frames, group, consumer = KEYS[1], ARGV[1], ARGV[2]
@@ -17,6 +17,7 @@ for i = 4, #ARGV do
       ours = ours + 1
     else
       redis.call('HINCRBY', KEYS[2], ARGV[3], 1)
+      redis.call('HDEL', KEYS[3], id)
     end
   end
 end
