@@ -14,9 +14,8 @@ from consumer.reader import EventReader
 from consumer.settings import EventsSettings, StatusSettings
 from consumer.status import print_json, print_table, read_status
 from consumer.table import EventTable
-from contract.connect import REFUSED, check, connect, redacted
+from contract.connect import check, connect, explained, redacted
 from contract.console import discard
-from contract.errors import BrokerError
 from contract.event import EmotionEvent
 from contract.process.command import run_command
 from contract.process.stop import stop_on_signals
@@ -87,9 +86,8 @@ def _status(settings: StatusSettings) -> int:
     client = connect(settings.redis, retries=0)  # whoever waits for the answer asks again
     try:
         check(client, settings.redis)
-        status = read_status(client, settings.prefix)
-    except REFUSED as error:
-        raise BrokerError(f"Redis at {redacted(settings.redis)}: {error}") from error
+        with explained(settings.redis):
+            status = read_status(client, settings.prefix)
     finally:
         client.close()
     try:

@@ -97,21 +97,20 @@ def check(client: redis.Redis, url: str) -> None:
 
     A server that is there and only cannot serve just now (it loads its data, say) passes: who asks
     it for something waits that out, see `contract.outage.patient_start`. Raises
-    `BrokerUnavailable`, `AccessDenied` or `BrokerError` naming the URL without its password, and
-    `UsageError` for the URL of a single node of a cluster.
+    `BrokerUnavailable` and `AccessDenied` naming the URL without its password, and `UsageError` for
+    the URL of a single node of a cluster.
     """
     if is_cluster(client):
         return  # `connect` has asked it
     try:
-        with explained(url):
-            client.ping()
-            answer: Any = client.info("cluster")
-    except REFUSED:
-        return  # not just now
-    except BrokerError as error:
-        if isinstance(error.__cause__, redis.exceptions.NoPermissionError):
-            return  # it does not tell us; then the first command it does not take will
-        raise
+        client.ping()
+        answer: Any = client.info("cluster")
+    except REFUSED as error:
+        may_say_no = isinstance(error, redis.exceptions.NoPermissionError)
+        is_there = _is_there(error) if isinstance(error, UNREACHABLE) else is_passing(error)
+        if may_say_no or is_there:
+            return  # not to us, or not just now: the first real question will tell
+        raise _explanation(error, url) from error
     if answer.get("cluster_enabled"):
         place = urlsplit(url)
         scheme = "rediss+cluster" if place.scheme == "rediss" else "redis+cluster"
@@ -122,20 +121,19 @@ def check(client: redis.Redis, url: str) -> None:
 @contextmanager
 def explained(url: str) -> Iterator[None]:
     """Turns redis's errors into `BrokerUnavailable`, `AccessDenied` or `BrokerError` naming the URL
-    without its password, but for those of a server that is there and only cannot serve just now."""
+    without its password, for a command that does not wait."""
     try:
         yield
     except REFUSED as error:
-        if is_lasting(error):
-            raise AccessDenied(f"Redis at {redacted(url)} refused us: {error}") from error
-        unreachable = isinstance(error, (*UNREACHABLE, RedisClusterException))
-        if unreachable and not _is_there(error):
-            raise BrokerUnavailable(
-                f"no Redis at {redacted(url)}: {error}{_hint(error, url)}"
-            ) from error
-        if not is_passing(error):
-            raise BrokerError(f"Redis at {redacted(url)} refused us: {error}") from error
-        raise
+        raise _explanation(error, url) from error
+
+
+def _explanation(error: Exception, url: str) -> BrokerError:
+    if is_lasting(error):
+        return AccessDenied(f"Redis at {redacted(url)} refused us: {error}")
+    if isinstance(error, (*UNREACHABLE, RedisClusterException)):
+        return BrokerUnavailable(f"no Redis at {redacted(url)}: {error}{_hint(error, url)}")
+    return BrokerError(f"Redis at {redacted(url)} refused us: {error}")
 
 
 def eviction_policy(client: redis.Redis) -> str | None:

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from contract.connect import REFUSED, explained, is_passing, redacted
-from contract.errors import BrokerError, BrokerUnavailable
+from contract.connect import REFUSED, is_lasting, is_passing, redacted
+from contract.errors import AccessDenied, BrokerError, BrokerUnavailable
 
 # Not structlog: the reader is also used in programs that decide themselves where their log goes.
 T = TypeVar("T")
@@ -97,17 +97,18 @@ def patient_start(
     pause: Callable[[float], object],
 ) -> T | None:
     """What `ask` returns, for the first question to a server that `check` found to be there: while
-    it loads its data or waits for its memory, say, it is asked again for `limit_s`.
+    it loads its data, say, it is asked again for `limit_s`.
 
     `pause` waits for so many seconds, or until somebody says stop: then it returns true, and None
-    is returned. Raises what `check` raises, and `BrokerUnavailable` when the time is up.
+    is returned. Raises `AccessDenied` for missing rights, else what `Outage.failed` raises.
     """
     outage = Outage(f"Redis at {redacted(url)}", limit_s)
     while True:
         try:
-            with explained(url):
-                result = ask()
+            result = ask()
         except REFUSED as error:
+            if is_lasting(error):
+                raise AccessDenied(f"Redis at {redacted(url)} refused us: {error}") from error
             if pause(outage.failed(error)):
                 return None
         else:

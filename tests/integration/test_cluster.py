@@ -22,7 +22,7 @@ from consumer.cli import main as emotion_events
 from consumer.tail import Tail
 from contract import keys as names
 from contract.connect import check, connect, is_passing
-from contract.errors import BrokerUnavailable, UsageError
+from contract.errors import AccessDenied, BrokerUnavailable, UsageError
 from contract.event import EmotionEvent, decode_record
 from contract.keys import Keys, partition_of
 from contract.partitions import agree_on_partitions
@@ -117,8 +117,12 @@ def test_the_url_of_one_node_or_of_no_cluster_is_one_clear_line(
         check(single, url)
     with pytest.raises(UsageError, match=r"redis\+cluster://127.* is no cluster"):
         connect(redis_url.replace("redis://", "redis+cluster://"))
-    with pytest.raises(BrokerUnavailable, match=r"no Redis Cluster at redis\+cluster://\*\*\*@127"):
+    with pytest.raises(
+        AccessDenied, match=r"Redis Cluster at redis\+cluster://\*\*\*@127.* refused"
+    ):
         connect(f"redis+cluster://:secret@127.0.0.1:1,127.0.0.1:{port}")
+    with pytest.raises(BrokerUnavailable, match=r"no Redis Cluster at redis\+cluster://127"):
+        connect("redis+cluster://127.0.0.1:1")
 
 
 def test_a_batch_of_both_partitions_is_settled_through_the_cluster(
@@ -196,9 +200,9 @@ def test_a_cluster_behind_tls_and_a_password(
         assert emotion_events(["status", "--redis", url, "--format", "json"]) == 0
         assert len(json.loads(capsys.readouterr().out)["workers"]) == 1
     for wrong in (f"rediss+cluster://:other@{place}", f"rediss+cluster://127.0.0.1:{node.port}"):
-        assert emotion_events(["status", "--redis", wrong]) == 1
+        assert emotion_events(["status", "--redis", wrong]) == 2
         message = capsys.readouterr().err
-        assert "no Redis Cluster at rediss+cluster://" in message
+        assert "Redis Cluster at rediss+cluster://" in message and "refused us" in message
         assert "other" not in message
 
 

@@ -20,7 +20,7 @@ from contract import wire
 from contract.connect import connect
 from contract.event import EmotionEvent
 from contract.frame import FrameMessage
-from contract.keys import Keys
+from contract.keys import Keys, config_key
 from contract.snapshot import read_snapshot
 from producer.encode import Jpeg
 from producer.heartbeat import Heartbeat
@@ -74,7 +74,7 @@ def test_an_attempt_that_comes_after_the_end_of_its_frame_leaves_nothing(
     slow = RedisFrameQueue(redis_client, KEYS, "slow")
     delivery = taken(redis_client, slow)
     other = RedisFrameQueue(redis_client, KEYS, "other")
-    assert other.settle([Settlement(delivery.entry_id, "drop", "stale")]) == [True]
+    assert other.settle([Settlement(delivery, "drop", "stale")]) == [True]
     assert slow.attempt(delivery) == 0
     slow.forgive(delivery)
     redis_client.delete(KEYS.frames)
@@ -263,4 +263,5 @@ def test_a_system_with_slow_workers_no_reader_and_poison_keeps_its_bounds(
     keys = {key.decode() for key in redis_client.keys("*")}
     assert keys <= {
         KEYS.frames, KEYS.events, KEYS.dead, KEYS.stats, KEYS.fence, KEYS.attempts, KEYS.reporter,
+            config_key(KEYS.prefix),
     }  # fmt: skip

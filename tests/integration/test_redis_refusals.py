@@ -221,15 +221,8 @@ def too_many_clients(server: TroubledServer) -> Iterator[None]:
     server.client.config_set("maxclients", 1000)
 
 
-@contextmanager
-def cluster_down(server: TroubledServer) -> Iterator[None]:
-    """A node of a cluster that serves no slots yet."""
-    yield
-    server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-
-
 @pytest.mark.parametrize("program", SERVERS)
-@pytest.mark.parametrize("state", [loading, too_many_clients, cluster_down])
+@pytest.mark.parametrize("state", [loading, too_many_clients])
 def test_a_server_that_is_there_but_not_ready_is_waited_for(
     program: Program,
     state: Callable[[TroubledServer], object],
@@ -237,9 +230,7 @@ def test_a_server_that_is_there_but_not_ready_is_waited_for(
     tmp_path: Path,
     wait_until: WaitUntil,
 ) -> None:
-    cluster = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-    options = cluster if state is cluster_down else ()
-    with TroubledServer(program, tmp_path, *options) as server:
+    with TroubledServer(program, tmp_path) as server:
         with state(server):  # type: ignore[attr-defined]
             system = System(server.url, clip, tmp_path)
             wait_until(lambda: set(system.said(BEGINS).values()) == {1}, what="all wait")

@@ -44,7 +44,8 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TroubledS
 
 @contextmanager
 def paused(server: TroubledServer) -> Iterator[None]:
-    server.client.execute_command("CLIENT", "PAUSE", 6000, "ALL")  # the socket's time-out is 5 s
+    # The socket's time-out is 5 s; a read that waits already may end a while after the pause began.
+    server.client.execute_command("CLIENT", "PAUSE", 8000, "ALL")
     yield
 
 
@@ -133,6 +134,8 @@ def test_no_trouble_that_passes_costs_a_frame_or_a_word_too_many(
 
     with System(server.url, clip, tmp_path) as system:
         goes_on()
+        # Not while one of them has only just come: it would end, and say so.
+        wait_until(lambda: system.read("reader") != [] != system.read("group"), what="all read")
         for trouble, hit in TROUBLES.items():
             before = system.said(BEGINS)
             with trouble(server):  # type: ignore[attr-defined]

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from contract.connect import REFUSED, check, connect, redacted
+from contract.connect import check, connect, explained, redacted
 from contract.console import discard
-from contract.errors import BrokerError, UsageError
+from contract.errors import UsageError
 from contract.keys import Keys
 from contract.partitions import read_partitions
 from contract.process.command import run_command
@@ -84,10 +84,9 @@ def _letters(settings: RoleSettings) -> Iterator[DeadLetters]:
     client = connect(settings.redis)
     try:
         check(client, settings.redis)
-        partitions = read_partitions(client, settings.prefix) or 1
-        yield DeadLetters(client, [Keys(settings.prefix, p) for p in range(partitions)])
-    except REFUSED as error:
-        raise BrokerError(f"Redis at {redacted(settings.redis)}: {error}") from error
+        with explained(settings.redis):
+            partitions = read_partitions(client, settings.prefix) or 1
+            yield DeadLetters(client, [Keys(settings.prefix, p) for p in range(partitions)])
     finally:
         client.close()
 
