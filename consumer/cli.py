@@ -14,11 +14,12 @@ from consumer.reader import EventReader
 from consumer.settings import EventsSettings, StatusSettings
 from consumer.status import print_json, print_table, read_status
 from consumer.table import EventTable
-from contract.connect import check, connect, explained, redacted
+from contract.connect import check, connect, explained
 from contract.console import discard
 from contract.event import EmotionEvent
 from contract.process.command import run_command
 from contract.process.stop import stop_on_signals
+from contract.redact import redacted
 
 _LOOK_UP_S = 0.5  # how often to see, while nothing comes, whether anybody still reads our output
 

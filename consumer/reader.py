@@ -17,11 +17,12 @@ from consumer.repeats import Repeats
 from consumer.streams import EventStreams, Stream
 from consumer.subscription import Delivery, Subscription
 from consumer.tail import Tail
-from contract.connect import check, check_url, connect, redacted
+from contract.connect import check, check_url, connect
 from contract.errors import DecodeError, EventsMissed, UsageError
 from contract.event import EmotionEvent, Record, decode_record
 from contract.keys import DEFAULT_PREFIX
 from contract.outage import patient_start
+from contract.redact import redacted
 
 if TYPE_CHECKING:
     import redis

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from contract.errors import AccessDenied, BrokerError, BrokerUnavailable, UsageError
+from contract.redact import redacted
 
 SOCKET_TIMEOUT_S = 5.0
 MAX_BLOCK_S = 0.5  # well below the socket time-out, and how long a stop can go unnoticed
@@ -275,30 +275,3 @@ def _hint(error: Exception, url: str) -> str:
         return " (a server without TLS wants redis://)" if lost else ""
     closed = any(words in str(error) for words in ("closed by server", "reset by peer"))
     return " (a server with TLS wants rediss://)" if closed else ""
-
-
-def redacted(url: str) -> str:
-    """`url` without its user name, password and query, fit for a log.
-
-    Any text is taken, also one that is no valid URL, and whatever the password is made of.
-    """
-    scheme, separator, rest = url.partition("://")
-    return scheme + separator + _place(rest) if separator else _place(url)
-
-
-def without_secrets(text: str) -> str:
-    """`text` with every URL in it `redacted`.
-
-    A URL goes on until white space or a quote (one inside a word belongs to it), and what comes
-    before its last @ is taken for user name and password.
-    """
-    return _URL.sub(lambda url: "://" + _place(url[1]), text)
-
-
-_URL = re.compile(r"""://((?:[^\s"'\x00-\x1f]|["'](?=\w))+)""")
-
-
-def _place(address: str) -> str:
-    """What follows the scheme of a URL, without user name, password and query."""
-    _, user, place = address.rpartition("@")
-    return ("***@" if user else "") + place.partition("?")[0]

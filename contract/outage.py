@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from contract.connect import REFUSED, is_lasting, is_passing, redacted
+from contract.connect import REFUSED, is_lasting, is_passing
 from contract.errors import AccessDenied, BrokerError, BrokerUnavailable
+from contract.redact import redacted
 
 # Not structlog: the reader is also used in programs that decide themselves where their log goes.
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import structlog
 from prometheus_client import CollectorRegistry
 
-from contract.connect import check, connect, eviction_policy, redacted
+from contract.connect import check, connect, eviction_policy
 from contract.errors import EmotionStreamError, SourceError
 from contract.keys import Keys, partition_of
 from contract.outage import patient_start
@@ -20,6 +20,7 @@ from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.settings import usable_cores
 from contract.process.stop import stop_on_signals
+from contract.redact import redacted
 from producer.backoff import Backoff
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics

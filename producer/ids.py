@@ -8,8 +8,8 @@ from pathlib import PurePath
 from urllib.parse import SplitResult, urlsplit
 
 from contract import wire
-from contract.connect import redacted
 from contract.errors import UsageError
+from contract.redact import redacted
 
 _KEPT_CATEGORIES = "LMN"  # letters, their marks and digits of any script: 영상.mp4 is `영상`
 _KEPT_CHARACTERS = "._-"

@@ -17,7 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from contract.artifact import find_artifact
-from contract.connect import check, connect, eviction_policy, redacted
+from contract.connect import check, connect, eviction_policy
 from contract.keys import Keys
 from contract.outage import patient_start
 from contract.partitions import agree_on_partitions
@@ -25,6 +25,7 @@ from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.logs import native_output_to_debug
 from contract.process.stop import stop_on_signals
+from contract.redact import redacted
 from contract.wire import MAX_IMAGE_PIXELS
 from worker.frames import LEASE_S, RedisFrameQueue
 from worker.lease import LeaseKeeper

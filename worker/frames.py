@@ -9,18 +9,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import redis
 
 from contract import keys as names
 from contract.connect import MAX_BLOCK_S
-from contract.event import EmotionEvent
 from contract.keys import Keys
 from contract.script import Script
 from contract.snapshot import Snapshot, read_snapshot
 from contract.wire import Entry
+from worker.delivery import Delivery, Settlement
 
 REPORTER_TTL_S = 60.0  # longer than any sensible scrape interval
 
@@ -31,42 +30,6 @@ _FORGET_AFTER_LEASES = 30
 _TRIMMED = f"{names.DROPPED}trimmed"
 # The last is what Redis 7.0 tells a worker that waits in a stream which a flush takes away.
 _NO_GROUP = ("NOGROUP", "no such key", "stream key no longer exists")
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One entry of the frames stream of a partition, in our hands.
-
-    `suspect` marks an entry that some worker had in hand before and did not settle: it may be what
-    killed that worker, so it is tried alone.
-    """
-
-    partition: int
-    entry_id: bytes
-    entry: Entry
-    suspect: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How a `delivery` ends.
-
-    kind     "event": `body` is the encoded `event`. "dead": `body` is the reason, one word, and
-             `detail` a sentence. "drop": nothing is kept but the count under `body`, the reason.
-    event    what `body` encodes; stays here, for the metrics
-    """
-
-    delivery: Delivery
-    kind: Literal["event", "dead", "drop"]
-    body: bytes | str
-    detail: str = ""
-    event: EmotionEvent | None = None
-
-    @property
-    def stats_field(self) -> str:
-        if self.kind == "drop":
-            return f"{names.DROPPED}{self.body!s}"
-        return names.EVENTS if self.kind == "event" else names.DEAD
 
 
 class RedisFrameQueue:

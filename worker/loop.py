@@ -17,7 +17,7 @@ from contract.frame import FrameMessage
 from contract.process.health import Health
 from contract.process.rationed import Rationed
 from worker.batcher import Batcher
-from worker.frames import Delivery, Settlement
+from worker.delivery import Delivery, Settlement
 from worker.lease import LeaseKeeper
 from worker.metrics import WorkerMetrics
 from worker.outcome import FrameAnalyser, Outcome, Rejected
@@ -120,7 +120,7 @@ class WorkerLoop:
         """One frame that may have brought down a worker: counted first, then tried by itself."""
         attempts = self._queue.attempt(delivery)
         if attempts is None:
-            return  # its partition is away: it comes again
+            return  # its partition is away, or another worker settled it: not ours any more
         if attempts > self._limits.max_attempts:
             self._queue.forgive(delivery)  # this one is not made
             detail = f"not settled in {self._limits.max_attempts} attempts alone"

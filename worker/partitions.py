@@ -13,7 +13,8 @@ from contract.connect import MAX_BLOCK_S, REFUSED
 from contract.errors import DecodeError
 from contract.outage import Outages
 from contract.snapshot import Snapshot
-from worker.frames import Delivery, RedisFrameQueue, Settlement
+from worker.delivery import Delivery, Settlement
+from worker.frames import RedisFrameQueue
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -87,15 +88,16 @@ class PartitionedQueue:
     def attempt(self, delivery: Delivery) -> int | None:
         """Count one solo attempt, before it is made; returns how many there were with this one.
 
-        None if its partition is away: then it is not in our hands any more, and comes again.
+        None if its partition is away: then it comes again. None also if another worker settled it
+        meanwhile. In either case it is not in our hands any more.
         """
         place, queue = delivery.partition, self._queues[delivery.partition]
         attempts = None
         if place in self._outages.usable():
             attempts = self._ask(place, partial(queue.attempt, delivery))
-        if attempts is None:
+        if not attempts:
             queue.forget(delivery)
-        return attempts
+        return attempts or None
 
     def forgive(self, delivery: Delivery) -> None:
         """Take an attempt back that failed through no fault of the frame."""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from contract.connect import without_secrets
 from contract.errors import EmotionStreamError, UsageError
 from contract.process.logs import configure_logs
 from contract.process.settings import ProcessSettings, read_settings
+from contract.redact import without_secrets
 
 S = TypeVar("S", bound=ProcessSettings)
 _OURS = frozenset({"contract", "producer", "worker", "consumer", "trainer", "deploy"})

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from contract.connect import without_secrets
+from contract.redact import without_secrets
 
 
 def configure_logs(role: str, level: str = "info", style: str = "auto") -> None:

@@ -28,10 +28,10 @@ from pydantic_settings import (
 )
 
 from contract import wire
-from contract.connect import without_secrets
 from contract.errors import UsageError
 from contract.keys import DEFAULT_PREFIX
 from contract.partitions import MAX_PARTITIONS
+from contract.redact import without_secrets
 
 ENV_PREFIX = "EMOTION_"
 S = TypeVar("S", bound=BaseSettings)

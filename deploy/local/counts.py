@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from consumer.progress import EntryId, format_id, parse_id
-from contract.connect import REFUSED, is_passing, redacted
+from contract.connect import REFUSED, is_passing
 from contract.errors import BrokerError, BrokerUnavailable, UsageError
 from contract.keys import Keys
 from contract.partitions import read_partitions
+from contract.redact import redacted
 from contract.snapshot import read_snapshot
 from deploy.local.status import Counts
 

@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from contract.connect import check, connect, redacted
+from contract.connect import check, connect
 from contract.console import LastingConsole
 from contract.errors import SourceError
 from contract.keys import DEFAULT_PREFIX
 from contract.process.stop import stop_on_signals
+from contract.redact import redacted
 from deploy.local.annotate import Sightings
 from deploy.local.collect import Collector
 from deploy.local.counts import RunCounts

@@ -31,7 +31,8 @@ from tests.conftest import optional_tool
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess
 from tests.integration.redis_cluster import Cluster, Node, free_ports
-from worker.frames import Delivery, RedisFrameQueue, Settlement
+from worker.delivery import Delivery, Settlement
+from worker.frames import RedisFrameQueue
 from worker.partitions import PartitionedQueue
 
 SCRIPTED = "tests.integration.scripted_worker"

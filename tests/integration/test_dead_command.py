@@ -18,7 +18,8 @@ from contract.frame import FrameMessage
 from contract.keys import Keys
 from contract.snapshot import read_snapshot
 from tests.unit.strategies import jpeg
-from worker.frames import RedisFrameQueue, Settlement
+from worker.delivery import Settlement
+from worker.frames import RedisFrameQueue
 
 REPOSITORY = Path(__file__).parents[2]
 KEYS = Keys()

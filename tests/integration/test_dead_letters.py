@@ -21,7 +21,8 @@ from contract.keys import Keys
 from contract.snapshot import Snapshot, read_snapshot
 from tests.unit.strategies import jpeg
 from worker.dead.letters import DeadLetters, without_age_limit
-from worker.frames import RedisFrameQueue, Settlement
+from worker.delivery import Settlement
+from worker.frames import RedisFrameQueue
 
 pytestmark = pytest.mark.both_servers
 

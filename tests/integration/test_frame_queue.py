@@ -14,7 +14,8 @@ from contract import keys as names
 from contract.connect import connect
 from contract.keys import Keys
 from contract.snapshot import read_snapshot
-from worker.frames import Delivery, RedisFrameQueue, Settlement
+from worker.delivery import Delivery, Settlement
+from worker.frames import RedisFrameQueue
 
 pytestmark = pytest.mark.both_servers
 

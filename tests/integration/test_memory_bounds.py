@@ -29,7 +29,8 @@ from producer.publish import Publisher
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess
 from tests.unit.strategies import jpeg
-from worker.frames import Delivery, RedisFrameQueue, Settlement
+from worker.delivery import Delivery, Settlement
+from worker.frames import RedisFrameQueue
 
 pytestmark = pytest.mark.both_servers
 

@@ -30,7 +30,8 @@ from contract.snapshot import read_snapshot
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess, run_role
 from tests.integration.test_worker_process import samples
-from worker.frames import Delivery, RedisFrameQueue, Settlement
+from worker.delivery import Delivery, Settlement
+from worker.frames import RedisFrameQueue
 from worker.metrics import PartitionCollector
 from worker.partitions import PartitionedQueue
 

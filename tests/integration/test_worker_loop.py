@@ -22,6 +22,7 @@ from contract.keys import Keys
 from contract.process.health import Health
 from contract.snapshot import read_snapshot
 from tests.unit.strategies import jpeg
+from worker.delivery import Delivery, Settlement
 from worker.frames import RedisFrameQueue
 from worker.lease import LeaseKeeper
 from worker.loop import LoopLimits, WorkerLoop
@@ -226,6 +227,31 @@ def test_stale_live_frames_are_dropped_and_counted(
         wait_until(is_settled(redis_client, 5))
     assert [event.seq for event in events(redis_client)] == [2, 3, 4]
     assert read_snapshot(redis_client, KEYS).dropped == {"stale": 2}
+
+
+def test_a_frame_that_fails_alone_and_was_settled_by_another_is_let_go(
+    redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None]
+) -> None:
+    """Its attempts are counted no more, so no number of them would end it."""
+
+    class BeatenAnalyser(ScriptedAnalyser):
+        def analyse(self, frames: Sequence[FrameMessage]) -> list[Outcome]:
+            (entry,) = redis_client.xpending_range(KEYS.frames, names.WORKERS_GROUP, "-", "+", 1)
+            delivery = Delivery(0, entry["message_id"], {})
+            other = RedisFrameQueue(redis_client, KEYS, "other")
+            if frames[0].seq == 0:
+                other.settle([Settlement(delivery, "drop", "beaten")])
+            return super().analyse(frames)
+
+    publish(redis_client, 1)
+    RedisFrameQueue(redis_client, KEYS, "killed").read(1, 0.01)
+    analyser = BeatenAnalyser(raises=[0])
+    with running(redis_url, analyser, lease_s=0.05):
+        wait_until(is_settled(redis_client, 1))
+        publish(redis_client, 1, start=1)
+        wait_until(is_settled(redis_client, 2))
+    assert analyser.batches == [[0], [1]]
+    assert read_snapshot(redis_client, KEYS).dropped == {"beaten": 1}
 
 
 def test_a_slow_batch_keeps_its_lease(

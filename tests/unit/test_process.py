@@ -18,12 +18,13 @@ import pytest
 import structlog
 from pydantic import Field, field_validator, model_validator
 
-from contract.connect import check_url, connect, redacted, without_secrets
+from contract.connect import check_url, connect
 from contract.errors import BrokerUnavailable, UsageError
 from contract.process import logs
 from contract.process.command import explained_if_missing, run_command
 from contract.process.logs import configure_logs, native_output_to_debug
 from contract.process.settings import RoleSettings, read_settings
+from contract.redact import redacted, without_secrets
 
 
 class Settings(RoleSettings):

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from contract.connect import check, connect, explained, redacted
+from contract.connect import check, connect, explained
 from contract.console import discard
 from contract.errors import UsageError
 from contract.keys import Keys
 from contract.partitions import read_partitions
 from contract.process.command import run_command
 from contract.process.settings import RoleSettings
+from contract.redact import redacted
 from worker.dead.letters import DeadLetter, DeadLetters
 from worker.dead.settings import (
     DropSettings,
