@@ -5,6 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOURCE ?= deploy/demo/people.mp4
 UP     ?=
+JOBS   ?= 3
 ROUNDS ?= 1
 MINUTES ?= 30
 
@@ -17,8 +18,9 @@ help: ## this list
 demo: $(VENV)/up.stamp ## emotions of the people in a clip; SOURCE=my.mp4 or SOURCE=0 (camera), UP="more flags"
 	@$(BIN)/emotion-up '$(SOURCE)' $(UP)
 
-test: check ## every test, after `make check`
-	@$(BIN)/python -m pytest $(TESTS)
+# More processes than two cores: many tests wait for a time-out, a server or a camera.
+test: check ## every test, after `make check`; TESTS=tests/unit, JOBS=8
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 check: $(VENV)/dev.stamp ## lint, format, types, who may import whom
 	@$(BIN)/ruff check .
