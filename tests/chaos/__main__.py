@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 from dataclasses import asdict, replace
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="keep logs and outputs in this folder")
     options = parser.parse_args()
     configure_logs("chaos", "error")
+    logging.disable(logging.WARNING)  # that the poisoner's connection was cut is no news here
     console = Console()
     plan = replace(RoundPlan(), frames=options.frames)
     results: list[RoundResult] = []

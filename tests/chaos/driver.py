@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,11 +72,16 @@ class Chaos:
         self._frozen: list[tuple[float, KeptProcess]] = []  # until when (monotonic), who
 
     def __enter__(self) -> Chaos:
-        self._server.start()
-        self._proxy.__enter__()
-        url = f"redis://127.0.0.1:{self._proxy.port}"
-        self._system = System(url, self._folder, self._pace)
-        self._poisoner = Poisoner(url, LOSSLESS, max_backlog=1000)
+        with ExitStack() as stack:
+            stack.callback(self._client.close)
+            self._server.start()
+            stack.callback(self._server.kill)
+            stack.enter_context(self._proxy)
+            url = f"redis://127.0.0.1:{self._proxy.port}"
+            self._system = System(url, self._folder, self._pace)
+            stack.callback(self._system.abandon)
+            self._poisoner = Poisoner(url, LOSSLESS, max_backlog=1000)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -84,10 +90,7 @@ class Chaos:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._system.abandon()
-        self._proxy.__exit__(kind, error, traceback)
-        self._client.close()
-        self._server.kill()
+        self._stack.close()
 
     def run_round(self, plan: RoundPlan) -> RoundResult:
         """All faults of `plan`, spread evenly over its frames. Raises `Stuck`."""
