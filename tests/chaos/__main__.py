@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict, replace
@@ -25,9 +26,11 @@ from rich.table import Table
 from contract.process.logs import configure_logs
 from tests.chaos.driver import Chaos, RoundResult, Stuck
 from tests.chaos.plan import RoundPlan
-from tests.chaos.server import durable_server
 from tests.chaos.system import Pace
 from tests.chaos.verdict import Verdict
+from tests.integration.servers import Program, TroubledServer
+
+SERVERS: dict[str, Program] = {"valkey": "valkey", "redis": "oldest_redis"}
 
 
 def main() -> int:
@@ -37,10 +40,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, help="how many rounds (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="of the dice (default: 1)")
     parser.add_argument("--frames", type=int, default=10_000, help="least frames a round")
-    parser.add_argument("--server", choices=("valkey", "redis"), default="valkey")
+    parser.add_argument("--server", choices=tuple(SERVERS), default="valkey")
     parser.add_argument("--out", type=Path, help="write figures to this JSON file, too")
     parser.add_argument("--keep", type=Path, help="keep logs and outputs in this folder")
     options = parser.parse_args()
+    if options.server == "redis" and shutil.which("redis-server") is None:
+        parser.error("--server redis: redis-server is not on the path")
     configure_logs("chaos", "error")
     logging.disable(logging.WARNING)  # that the poisoner's connection was cut is no news here
     console = Console()
@@ -49,7 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="emotion-chaos-") as temporary:
         folder = options.keep or Path(temporary)
         (folder / "server").mkdir(parents=True, exist_ok=True)
-        server = durable_server(options.server, folder / "server")
+        server = TroubledServer(SERVERS[options.server], folder / "server")
         try:
             with Chaos(server, folder, seed=options.seed, pace=Pace()) as chaos:
                 for number in range(1, options.rounds + 1):

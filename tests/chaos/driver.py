@@ -15,11 +15,9 @@ from typing import cast
 from contract.connect import REFUSED, connect
 from contract.snapshot import Snapshot, read_snapshot
 from tests.chaos.plan import Fault, RoundPlan
-from tests.chaos.poison import EXIT_CODE
 from tests.chaos.poisoner import Poisoner
 from tests.chaos.process import KeptProcess
 from tests.chaos.proxy import FaultyProxy, WireFault
-from tests.chaos.server import DurableServer
 from tests.chaos.system import LIVE, LOSSLESS, STOP_S, Pace, System
 from tests.chaos.verdict import (
     Verdict,
@@ -29,6 +27,8 @@ from tests.chaos.verdict import (
     judge_readers,
     read_evidence,
 )
+from tests.integration.servers import TroubledServer
+from tests.poison import EXIT_CODE
 
 _LOOK_S = 0.1
 # Nothing moved for so long: something waits for ever. Longer than a lease, a socket time-out and
@@ -51,13 +51,13 @@ class RoundResult:
 
 
 class Chaos:
-    """One system under attack; a context manager.
+    """One system under attack, on `server`; a context manager, which starts both.
 
     `conservation_checks` counts how often the law of conservation was seen to hold meanwhile, and
     `broken_moments` the snapshots in which it did not.
     """
 
-    def __init__(self, server: DurableServer, folder: Path, *, seed: int, pace: Pace) -> None:
+    def __init__(self, server: TroubledServer, folder: Path, *, seed: int, pace: Pace) -> None:
         self._server = server
         self._folder = folder
         self._pace = pace
@@ -74,8 +74,7 @@ class Chaos:
     def __enter__(self) -> Chaos:
         with ExitStack() as stack:
             stack.callback(self._client.close)
-            self._server.start()
-            stack.callback(self._server.kill)
+            stack.enter_context(self._server)
             stack.enter_context(self._proxy)
             url = f"redis://127.0.0.1:{self._proxy.port}"
             self._system = System(url, self._folder, self._pace)

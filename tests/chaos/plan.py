@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.chaos.poison import HOWS
 from tests.chaos.proxy import WIRE_FAULTS
+from tests.poison import HOWS
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from producer.encode import Jpeg
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.publish import Publisher
-from tests.chaos.poison import How, poisoned
+from tests.poison import How, poisoned
 
 SOURCE = "poison"
 _SIDE_PX = 32

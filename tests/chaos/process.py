@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,17 @@ class KeptProcess:
     came_too_soon how many ended at once because there was no server just then
     """
 
-    def __init__(self, name: str, folder: Path, ready_event: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        ready_event: str,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("EMOTION_")}
+        self._environment = {**inherited, **(environment or {})}
         self._ready_event = ready_event
         self.output = folder / f"{name}.out"
         self.log = folder / f"{name}.log"
@@ -34,7 +44,6 @@ class KeptProcess:
         self._spawn()
 
     def _spawn(self) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("EMOTION_")}
         with self.output.open("ab") as output, self.log.open("ab") as log:
             self._starts_at = log.tell()
             self._process = subprocess.Popen(
@@ -43,7 +52,7 @@ class KeptProcess:
                 stdout=output,
                 stderr=log,
                 cwd=REPOSITORY,
-                env=environment,
+                env=self._environment,
             )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,12 +96,21 @@ class System:
     def _worker(self, name: str, keys: Keys, batch_s: float, batch_size: int) -> KeptProcess:
         return self._start(
             name, "ready", keys,
-            "tests.chaos.worker", str(batch_s), str(self._pace.lease_s),
-            "--batch-size", str(batch_size), "--keep-events", "100000000", "--keep-dead", "1000000",
+            "tests.paced_worker", "--batch-size", str(batch_size),
+            "--keep-events", "100000000", "--keep-dead", "1000000",
+            environment={"PACED_BATCH_S": str(batch_s), "PACED_LEASE_S": str(self._pace.lease_s)},
         )  # fmt: skip
 
-    def _start(self, name: str, ready_event: str, keys: Keys, *arguments: str) -> KeptProcess:
+    def _start(
+        self,
+        name: str,
+        ready_event: str,
+        keys: Keys,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> KeptProcess:
         return KeptProcess(
             name, self._folder, ready_event, *arguments,
             "--redis", self._url, "--prefix", keys.prefix, "--log-format", "json",
+            environment=environment,
         )  # fmt: skip

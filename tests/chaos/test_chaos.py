@@ -8,8 +8,8 @@ import pytest
 
 from tests.chaos.driver import Chaos
 from tests.chaos.plan import RoundPlan
-from tests.chaos.server import durable_server
 from tests.chaos.system import Pace
+from tests.integration.servers import TroubledServer
 
 # A shorter lease than the product's 10 s: what a killed worker held comes back sooner.
 _PACE = Pace(batch_s=0.06, lease_s=2.0)
@@ -27,7 +27,9 @@ _PLAN = RoundPlan(
 
 @pytest.mark.timeout(170)
 def test_nothing_is_lost_doubled_or_stuck(tmp_path: Path) -> None:
-    server = durable_server("valkey", tmp_path / "server")
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server = TroubledServer("valkey", folder)
     with Chaos(server, tmp_path, seed=3, pace=_PACE) as chaos:
         result = chaos.run_round(_PLAN)
         verdict = chaos.finish()

@@ -17,7 +17,7 @@ from contract.connect import connect
 from tests.conftest import optional_tool
 
 Program = Literal["valkey", "oldest_redis"]
-START_TIMEOUT_S = STOP_TIMEOUT_S = 10.0
+START_TIMEOUT_S = STOP_TIMEOUT_S = 20.0
 
 
 def free_port() -> int:
@@ -59,6 +59,13 @@ class TroubledServer:
             self._process.kill()
             self._process.wait(STOP_TIMEOUT_S)
             self._process = None
+
+    def stop(self) -> None:
+        """As an operator would (SIGTERM)."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(STOP_TIMEOUT_S)
+        self._process = None
 
     def freeze(self) -> None:
         """It takes connections and answers nothing, until `thaw`."""

@@ -30,7 +30,7 @@ class System:
         self.roles = {
             name: self._stack.enter_context(role)
             for name, role in {
-                "worker": RoleProcess("tests.integration.trouble_worker", *service),
+                "worker": RoleProcess("tests.paced_worker", *service),
                 "reader": RoleProcess("consumer", *events, stdout=self.printed["reader"]),
                 "group": RoleProcess(
                     "consumer", *events, "--group", "g", stdout=self.printed["group"]

@@ -35,7 +35,7 @@ from worker.delivery import Delivery, Settlement
 from worker.frames import RedisFrameQueue
 from worker.partitions import PartitionedQueue
 
-SCRIPTED = "tests.integration.scripted_worker"
+PACED = "tests.paced_worker"
 FRAMES, FRAME_MS = 200, 25
 SOCKET_TIMEOUT_S = 5.0
 
@@ -194,7 +194,7 @@ def test_a_cluster_behind_tls_and_a_password(
 ) -> None:
     node, place = secret_node
     url = f"rediss+cluster://:s%2Fcret@{place}"
-    with RoleProcess(SCRIPTED, "--redis", url, "--partitions", "2") as worker:
+    with RoleProcess(PACED, "--redis", url, "--partitions", "2") as worker:
         assert worker.log("ready")["redis"] == f"rediss+cluster://***@127.0.0.1:{node.port}"
         for keys in BOTH:
             wait_until(lambda key=keys.frames: node.ask("EXISTS", key) == "1")
@@ -317,7 +317,7 @@ def test_a_master_dies_and_its_replica_takes_over(
     here, dying = BOTH
     server = ("--redis", cluster.url, "--redis-timeout", "30")
     with ExitStack() as stack:
-        worker = (SCRIPTED, *server, "--partitions", "2", "--batch-size", "4")
+        worker = (PACED, *server, "--partitions", "2", "--batch-size", "4")
         workers = [stack.enter_context(RoleProcess(*worker)) for _ in range(2)]
         for process in workers:
             process.log("ready")

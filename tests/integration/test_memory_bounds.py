@@ -179,7 +179,7 @@ def test_a_server_that_may_evict_frames_is_warned_about(
     try:
         with (
             RoleProcess("producer", str(clip), "--redis", redis_url) as producer,
-            RoleProcess("tests.integration.trouble_worker", "--redis", redis_url) as worker,
+            RoleProcess("tests.paced_worker", "--redis", redis_url) as worker,
         ):
             assert producer.wait() == 0
             worker.log("ready")
@@ -204,7 +204,7 @@ def test_a_system_with_slow_workers_no_reader_and_poison_keeps_its_bounds(
     shared = ("--redis", redis_url)
     backlog = ("--max-backlog", str(BACKLOG))
     keep = ("--keep-events", str(EVENTS), "--keep-dead", str(LETTERS), "--batch-size", "8")
-    slow = {"TROUBLE_BATCH_S": "0.005", "TROUBLE_POISON_EVERY": "25"}
+    slow = {"PACED_BATCH_S": "0.005", "PACED_POISON_EVERY": "25"}
     worst: dict[str, int] = {}
 
     def measure() -> None:
@@ -232,9 +232,7 @@ def test_a_system_with_slow_workers_no_reader_and_poison_keeps_its_bounds(
             speed = "--realtime" if mode == "live" else "--no-realtime"
             stack.enter_context(RoleProcess(*producer, speed, *shared, *backlog))
         workers = [
-            stack.enter_context(
-                RoleProcess("tests.integration.trouble_worker", *shared, *keep, environment=slow)
-            )
+            stack.enter_context(RoleProcess("tests.paced_worker", *shared, *keep, environment=slow))
             for _ in range(2)
         ]
         doomed = workers[:1]

@@ -38,7 +38,7 @@ from worker.partitions import PartitionedQueue
 pytestmark = pytest.mark.both_servers
 
 BOTH = (Keys("emotion", 0), Keys("emotion", 1))
-SCRIPTED = "tests.integration.scripted_worker"
+PACED = "tests.paced_worker"
 MakeQueue = Callable[..., PartitionedQueue]
 
 
@@ -102,7 +102,7 @@ def test_workers_share_both_partitions_and_a_reader_sees_one_system(
 ) -> None:
     sources = [source_in(0), source_in(1)]
     server = ("--redis", redis_url)
-    worker = (SCRIPTED, *server, "--batch-size", "2")
+    worker = (PACED, *server, "--batch-size", "2")
     with ExitStack() as stack:
         first = stack.enter_context(RoleProcess(*worker, "--partitions", "2"))
         assert first.log("ready")["partitions"] == 2
@@ -138,7 +138,7 @@ def test_another_number_of_partitions_is_refused(
     redis_url: str, redis_client: redis.Redis, clip: Path
 ) -> None:
     assert agree_on_partitions(redis_client, "emotion", 2) == 2
-    for role, arguments in (("producer", [str(clip)]), (SCRIPTED, [])):
+    for role, arguments in (("producer", [str(clip)]), (PACED, [])):
         code, stderr = run_role(role, [*arguments, "--redis", redis_url, "--partitions", "3"])
         assert code == 2
         assert "--partitions: the system 'emotion' has 2, got 3" in stderr

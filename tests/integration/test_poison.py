@@ -16,14 +16,14 @@ from contract.event import EmotionEvent, decode_record
 from contract.frame import FrameMessage
 from contract.keys import Keys
 from contract.snapshot import read_snapshot
-from tests.integration.poison_worker import EXIT_CODE, poisoned
 from tests.integration.processes import RoleProcess
+from tests.poison import EXIT_CODE, How, poisoned
 from tests.unit.strategies import jpeg
 from worker.dead.letters import DeadLetters
 
 KEYS = Keys()
 PICTURE = jpeg(16, 16)
-POISONS = {3: "kill", 7: "raise", 12: "exit"}
+POISONS: dict[int, How] = {3: "kill", 7: "raise", 12: "exit"}
 BATCH = 16
 MAX_ATTEMPTS = 3
 
@@ -51,8 +51,8 @@ def run_until_settled(
     ends: Counter[int] = Counter()
     while not is_settled(client):
         with RoleProcess(
-            "tests.integration.poison_worker", "--redis", url, "--batch-size", str(BATCH),
-            "--max-attempts", str(MAX_ATTEMPTS),
+            "tests.paced_worker", "--redis", url, "--batch-size", str(BATCH),
+            "--max-attempts", str(MAX_ATTEMPTS), environment={"PACED_LEASE_S": "1"},
         ) as worker:  # fmt: skip
             wait_until(partial(has_ended_or_settled, worker, client))
             if worker.is_running:

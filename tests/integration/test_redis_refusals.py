@@ -35,7 +35,7 @@ def assert_all_end_at_once(url: str, clip: Path, code: int, text: str) -> None:
     """Every command ends with this code and one line that holds this text."""
     commands = {
         "emotion-producer": ["producer", str(clip)],
-        "emotion-worker": ["tests.integration.trouble_worker"],
+        "emotion-worker": ["tests.paced_worker"],
         "emotion-events": ["consumer"],
         "emotion-events status": ["consumer", "status"],
     }

@@ -26,7 +26,7 @@ def swallow(jpeg: bytes) -> None:
     length = int.from_bytes(jpeg[4:6], "big") - 2
     match jpeg[6 + len(_MARK) : 6 + length].decode():
         case "raise":
-            raise RuntimeError("the codec does not like this picture")
+            raise RuntimeError("the codec says no")
         case "kill":  # as the kernel does when memory runs out
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":
