@@ -53,7 +53,8 @@ class RoundResult:
 class Chaos:
     """One system under attack, on `server`; a context manager, which starts both.
 
-    `conservation_checks` counts how often the law of conservation was seen to hold meanwhile, and
+    `totals` counts the faults, `kills_with_frames` those kills that hit a worker which held frames,
+    `conservation_checks` how often the law of conservation was seen to hold meanwhile, and
     `broken_moments` the snapshots in which it did not.
     """
 
@@ -66,6 +67,7 @@ class Chaos:
         self._client = connect(f"redis://127.0.0.1:{server.port}", retries=0)
         self._rounds = 0
         self.totals: Counter[str] = Counter()
+        self.kills_with_frames = 0
         self.conservation_checks = 0
         self.broken_moments: list[Snapshot] = []
         self._bad_stops: list[str] = []
@@ -155,6 +157,7 @@ class Chaos:
         crashes = sum(len(worker.ended_alone) for worker in system.workers)
         verdict.figures |= {
             "workers killed by poison": crashes,
+            "worker kills with frames in hand": self.kills_with_frames,
             "starts while no server was there": sum(p.came_too_soon for p in system.processes),
             "moments at which conservation was checked": self.conservation_checks,
             **self.totals,
@@ -190,7 +193,7 @@ class Chaos:
                     self._frozen.append((time.monotonic() + 1.5 * self._pace.lease_s, victim))
                     return
                 if whom == "worker" and self._holds_frames(victim):
-                    self.totals["worker kills with frames in hand"] += 1
+                    self.kills_with_frames += 1
                 victim.kill()
 
     def _stop(self, process: KeptProcess, *, respawn: bool = True) -> None:
