@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import sys
 import threading
@@ -18,11 +19,15 @@ _log = structlog.get_logger()
 REPORT_S = 30.0
 STOP_GRACE_S = 2.0
 _LOOK_S = 0.5
+_LAST_WORDS_S = 1.0
 
 
 def _end_process() -> None:
     # Nothing is lost: the event in hand is not acknowledged, so it comes again, here or to another
-    # member of the group.
+    # member of the group. The timer, because standard error may be the same pipe.
+    last = threading.Timer(_LAST_WORDS_S, os._exit, (EmotionStreamError.exit_code,))
+    last.daemon = True
+    last.start()
     print("emotion-events: stopped while nobody took what it writes", file=sys.stderr, flush=True)
     os._exit(EmotionStreamError.exit_code)
 
@@ -73,7 +78,16 @@ class OutputWatch:
                 self._on_stuck()
         elif now_s - since_s >= REPORT_S and not self._said_so:
             self._said_so = True
-            _log.warning("nobody takes what is written", waited_s=round(now_s - since_s))
+            self._say(now_s - since_s)
+
+    def _say(self, waited_s: float) -> None:
+        # In a thread of its own: standard error may be the same pipe.
+        threading.Thread(
+            target=contextvars.copy_context().run,
+            args=(lambda: _log.warning("nobody takes what is written", waited_s=round(waited_s)),),
+            name="output warning",
+            daemon=True,
+        ).start()
 
     def _run(self) -> None:
         while True:

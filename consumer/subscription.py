@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from consumer.progress import Missed
 from consumer.streams import EventStreams, Stream
 from contract.connect import MAX_BLOCK_S, REFUSED, is_cluster
+from contract.errors import BrokerError
 from contract.outage import Outages
 from contract.wire import Entry
 
@@ -87,7 +89,8 @@ class Subscription:
         self._done_since_s = 0.0
         self.missed: list[Missed] = []
         self.back_at_s = 0.0
-        self._outages = Outages(who, [], timeout_s, self._probe)
+        self._shared = not is_cluster(client)
+        self._outages = Outages(who, [], timeout_s, self._probe, shared=self._shared)
         self._outages_before = 0
 
     @property
@@ -100,8 +103,9 @@ class Subscription:
         back."""
         self._add(streams)
         while not self._opened and not self._is_stopped():
-            for place in self._outages.usable():
-                self._open(place)
+            for place in range(len(self._streams)):
+                if self._outages.is_usable(place):
+                    self._open(place)
             self._pause(self._outages.wait_s())
 
     @property
@@ -122,9 +126,11 @@ class Subscription:
         self._add(self._found.more(time.monotonic()))
         self._acknowledge()
         unacknowledged = {id(delivery.stream) for delivery in self._done}
-        for place in self._outages.usable():
-            stream = self._streams[place]
-            if id(stream) in unacknowledged or not self._open(place):
+        for place, stream in enumerate(self._streams):
+            # Asked only now: one that failed a moment ago may have told of this one, too.
+            if not self._outages.is_usable(place) or id(stream) in unacknowledged:
+                continue
+            if not self._open(place):
                 continue
             batch = self._ask(place, partial(stream.fetch, self._batch))
             if batch is not None:
@@ -158,9 +164,13 @@ class Subscription:
             self._acknowledge()
 
     def close(self) -> None:
-        """Acknowledge what is done, hand the rest to whoever comes next. Does not wait."""
+        """Acknowledge what is done, hand the rest to whoever comes next. Does not wait, and asks
+        nobody who is away."""
         for place in sorted(self._opened):
             stream = self._streams[place]
+            if not self._outages.is_usable(place):
+                continue
+            began_s = time.monotonic()
             try:
                 if ids := self._ids_done(stream):
                     stream.acknowledge(ids)
@@ -168,6 +178,8 @@ class Subscription:
             except REFUSED as error:
                 # Nothing is lost: what we hold goes to others when they presume us dead.
                 _log.warning("left without telling Redis: %s", error)
+                with suppress(BrokerError):  # we are going anyway
+                    self._outages.failed(place, error, began_s)
         self._outages.close()
         self._done.clear()
         self._fetched.clear()
@@ -177,7 +189,10 @@ class Subscription:
             self._outages_before = self.outages
             self._streams += streams
             names = [stream.key for stream in self._streams]
-            self._outages = Outages(self._who, names, self._timeout_s, self._probe)
+            self._outages.close()
+            self._outages = Outages(
+                self._who, names, self._timeout_s, self._probe, shared=self._shared
+            )
 
     def _probe(self, place: int) -> None:
         # A command of one key: with those of many, redis-py's cluster client does not look for the
@@ -200,13 +215,13 @@ class Subscription:
             self._client.xread(after, count=1, block=block_ms)
         except REFUSED as error:
             for place in places:
-                self._fail(place, error, began_s)
+                self._streams[place].look_again()
+            self._outages.failed(places[0], error, began_s)  # of a cluster there is but one
 
     def _acknowledge(self) -> None:
-        for place in self._outages.usable():
-            stream = self._streams[place]
+        for place, stream in enumerate(self._streams):
             ids = self._ids_done(stream)
-            if not ids:
+            if not ids or not self._outages.is_usable(place):
                 continue
             if self._ask(place, _truly(partial(stream.acknowledge, ids))):
                 self._done = [delivery for delivery in self._done if delivery.stream is not stream]

@@ -1,4 +1,5 @@
-"""How long to wait for a Redis that went away, and when to give up. No I/O but the log."""
+"""How long to wait for a Redis that went away, and when to give up. No I/O but the log, and the
+probes of `Outages`."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from contract.errors import AccessDenied, BrokerError, BrokerUnavailable
 from contract.redact import redacted
 
 # Not structlog: the reader is also used in programs that decide themselves where their log goes.
-T = TypeVar("T")
-
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _FIRST_DELAY_S = 0.05
 # A fail-over of a cluster costs two: one call learns who the new master is, the next one asks it.
@@ -127,6 +128,7 @@ class Outages:
     limit_s   give up when none of them has answered for this many seconds; None = never
     probe     asks a place for a sign of life. One that hangs is asked in a thread, or each try
               would cost the others a socket time-out
+    shared    all places are on one server, so that one that is away tells of all
     """
 
     def __init__(
@@ -135,11 +137,17 @@ class Outages:
         names: Sequence[str],
         limit_s: float | None,
         probe: Callable[[int], object],
+        *,
+        shared: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        single = len(names) == 1
         self._who = who
-        self._places = [Outage(who if single else f"{who}, {name}", None, clock) for name in names]
+        self._shared = shared or len(names) == 1
+        self._places = (
+            [Outage(who, None, clock)] * len(names)
+            if self._shared
+            else [Outage(f"{who}, {name}", None, clock) for name in names]
+        )
         self._due_s = [0.0 for _ in names]
         self._limit_s = limit_s
         self._probe = probe
@@ -149,7 +157,7 @@ class Outages:
     @property
     def count(self) -> int:
         """How many outages there were, of any place."""
-        return sum(outage.count for outage in self._places)
+        return sum(outage.count for outage in set(self._places))
 
     def close(self) -> None:
         """Ask nobody any more. A thread that asks ends after this try."""
@@ -157,12 +165,11 @@ class Outages:
 
     def usable(self) -> list[int]:
         """The places that may be asked: those that answer, and those whose next try is due."""
-        now_s = self._clock()
-        return [
-            place
-            for place, outage in enumerate(self._places)
-            if not outage.is_on or now_s >= self._due_s[place]
-        ]
+        return [place for place in range(len(self._places)) if self.is_usable(place)]
+
+    def is_usable(self, place: int) -> bool:
+        """Whether this one may be asked. Look again after each call: it may have told of all."""
+        return not self._places[place].is_on or self._clock() >= self._due_s[place]
 
     def wait_s(self) -> float:
         """Seconds until a place is usable; 0 when one is."""
@@ -189,7 +196,8 @@ class Outages:
                 ) from error
         elif now_s - began_s >= _HANGS_S:
             delay_s = math.inf
-        self._due_s[place] = now_s + delay_s
+        for at in range(len(self._places)) if self._shared else (place,):
+            self._due_s[at] = now_s + delay_s
         if delay_s == math.inf:
             threading.Thread(
                 target=self._ask_until_answer, args=(place,), name=f"probe {place}", daemon=True

@@ -46,3 +46,17 @@ def agree_on_partitions(client: redis.Redis, prefix: str, wanted: int | None) ->
             "or use another --prefix"
         )
     return number
+
+
+def keep_partitions(client: redis.Redis, prefix: str, number: int) -> None:
+    """Say the number again that a running role goes by, if Redis lost it.
+
+    Raises `BrokerError` if the system has another one by now: whoever starts this role again lets
+    it go by that.
+    """
+    try:
+        agree_on_partitions(client, prefix, number)
+    except UsageError as error:
+        raise BrokerError(
+            f"the system {prefix!r} was begun anew with another number of partitions"
+        ) from error

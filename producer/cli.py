@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -15,7 +16,7 @@ from contract.connect import check, connect, eviction_policy
 from contract.errors import EmotionStreamError, SourceError
 from contract.keys import Keys, partition_of
 from contract.outage import patient_start
-from contract.partitions import agree_on_partitions
+from contract.partitions import agree_on_partitions, keep_partitions
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.settings import usable_cores
@@ -110,6 +111,7 @@ def _work(settings: ProducerSettings) -> int:
                 redis_timeout_s=settings.redis_timeout,
                 full_timeout_s=settings.full_timeout,
                 server=redacted(settings.redis),
+                announce=partial(keep_partitions, client, settings.prefix, partitions),
             )
             streams.append(
                 Stream(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +32,6 @@ Mode = Literal["live", "lossless"]
 # The workers bound the events stream (--keep-events). This is for a system without any, in which
 # a camera that comes and goes would fill it alone; far above theirs, so as not to overrule them.
 KEEP_EVENTS = 1_000_000
-
 
 _log = structlog.get_logger()
 
@@ -57,6 +57,7 @@ class Publisher:
     redis_timeout_s   how long an outage may last before it is an error
     full_timeout_s    how long the stream may stay full without moving before it is one
     server            its URL without password, for log lines and errors
+    announce          called before a session is opened: the server may be new, or without its data
 
     Every method gives up waiting when the process is stopping, after one last try. Raises
     `BrokerUnavailable`, `Superseded`, `WorkersMissing` and, for any other refusal, `BrokerError`.
@@ -76,6 +77,7 @@ class Publisher:
         redis_timeout_s: float = 60.0,
         full_timeout_s: float = 14_400.0,
         server: str | None = None,
+        announce: Callable[[], object] = lambda: None,
     ) -> None:
         if (mode == "live") != (max_age_ns is not None):
             raise ValueError(
@@ -89,6 +91,7 @@ class Publisher:
         self._max_backlog = max_backlog
         self._max_age_ns = max_age_ns
         self._client = client
+        self._announce = announce
         self._guard = OutageGuard(
             source_id if server is None else f"{source_id} ({server})",
             heartbeat,
@@ -120,12 +123,15 @@ class Publisher:
         session = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
         now_ns = time.time_ns()
         record = SourceRecord(self._source, session, "started", now_ns, frames_expected).encode()
-        epoch: int | None = self._guard.ask(
-            lambda: self._open_script(
+
+        def open_it() -> Any:
+            self._announce()
+            return self._open_script(
                 keys=[self._keys.fence, self._keys.events],
                 args=[self._source, session, record, now_ns, KEEP_EVENTS],
             )
-        )
+
+        epoch: int | None = self._guard.ask(open_it)
         if epoch is None:
             return False
         self._session, self._epoch, self._next_seq = session, epoch, 0

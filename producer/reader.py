@@ -42,12 +42,17 @@ def open_in_time(
     than the limit.
     """
     answers: queue.SimpleQueue[Video | BaseException] = queue.SimpleQueue()
+    given_up = threading.Event()
 
     def body() -> None:
         try:
-            answers.put(open_video())
+            video = open_video()
         except BaseException as caught:
             answers.put(caught)
+            return
+        answers.put(video)
+        if given_up.is_set():  # nobody takes it any more
+            video.close()
 
     threading.Thread(target=body, name=f"open {label}", daemon=True).start()
     deadline_s = time.monotonic() + limit_s
@@ -56,6 +61,7 @@ def open_in_time(
             answer = answers.get(timeout=_POLL_S)
         except queue.Empty:
             if time.monotonic() > deadline_s:
+                given_up.set()
                 raise SourceError(f"{label}: did not open within {limit_s:g} s") from None
         else:
             if isinstance(answer, BaseException):

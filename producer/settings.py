@@ -102,7 +102,7 @@ class ProducerSettings(ServiceSettings):
         le=604_800,
         allow_inf_nan=False,
         description="lossless: seconds to wait for room in a full stream in which nothing moves "
-        "(no worker runs) before giving up; by default 4 hours",
+        "(no worker runs) before giving up",
     )
     partitions: Partitions = None
     redis_timeout: RedisTimeout = 60.0

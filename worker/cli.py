@@ -17,10 +17,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from contract.artifact import find_artifact
-from contract.connect import check, connect, eviction_policy
+from contract.connect import check, connect, eviction_policy, is_cluster
 from contract.keys import Keys
 from contract.outage import patient_start
-from contract.partitions import agree_on_partitions
+from contract.partitions import agree_on_partitions, keep_partitions
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.logs import native_output_to_debug
@@ -105,11 +105,12 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
                 keep_dead_bytes=settings.keep_dead_mb * 2**20,
                 keep_dead_s=settings.keep_dead_days * 86_400,
                 # Or a reader that comes later would know of one partition only.
-                announce=partial(agree_on_partitions, client, settings.prefix, partitions),
+                announce=partial(keep_partitions, client, settings.prefix, partitions),
             )
             for partition in range(partitions)
         ],
         who=f"worker ({redacted(settings.redis)})",
+        shared=not is_cluster(client),
         timeout_s=settings.redis_timeout,
         on_settled=metrics.observe_settled,
         on_outage=metrics.outages.inc,

@@ -12,16 +12,11 @@ from contract.wire import Entry
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One entry of the frames stream of a partition, in our hands.
-
-    `suspect` marks an entry that some worker had in hand before and did not settle: it may be what
-    killed that worker, so it is tried alone.
-    """
+    """One entry of the frames stream of a partition, in our hands."""
 
     partition: int
     entry_id: bytes
     entry: Entry
-    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ exactly once, by this worker or by another, whoever dies in between (see `script
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +42,8 @@ class RedisFrameQueue:
     keep_events    about how many entries the events stream keeps
     keep_dead, keep_dead_bytes, keep_dead_s
                    how many dead letters are kept, how many bytes of them, and for how long
-    announce       called before the group is made: the server is new, or it lost its data
+    announce       called now and then, and before the group is made: the server may be new, or have
+                   lost its data
 
     All methods raise redis's own errors; `PartitionedQueue` waits them out. `renew`, `report`
     and `probe` may be called from other threads.
@@ -77,6 +79,7 @@ class RedisFrameQueue:
             Script(client, "worker", "letters", name) for name in ("settle", "expire")
         )
         self._in_hand: set[bytes] = set()
+        self._tokens: dict[bytes, str] = {}  # of attempts whose reply is still to come
         self._in_hand_lock = threading.Lock()
         self._reread_own = True
         self._next_claim_s = 0.0
@@ -86,7 +89,7 @@ class RedisFrameQueue:
         """Up to `count` new frames; waits for the first, up to `block_s` or `MAX_BLOCK_S`."""
         # BLOCK 0 would wait for ever.
         block_ms = max(1, int(min(block_s, MAX_BLOCK_S) * 1000)) if block_s > 0 else None
-        return self._take(self._xreadgroup(b">", count, block_ms), suspect=False)
+        return self._take(self._xreadgroup(b">", count, block_ms))
 
     def recover(self, count: int) -> list[Delivery]:
         """Up to `count` frames that were handed out before and never settled.
@@ -99,7 +102,7 @@ class RedisFrameQueue:
             own = self._xreadgroup(b"0", count + len(self._in_hand), None)
             new = [item for item in own if item[0] not in self._in_hand]
             if new:
-                return self._take(new[:count], suspect=True)
+                return self._take(new[:count])
             self._reread_own = False
         if self._clock() < self._next_claim_s:
             return []
@@ -120,11 +123,12 @@ class RedisFrameQueue:
         )
         self._claim_cursor = cursor
         if cursor == b"0-0" and not entries:
+            self._tokens.clear()  # nothing is left that could be tried again
+            if self.partition == 0:
+                self._announce()
             self._expire(keys=[self._keys.dead, self._keys.stats], args=self._keep_dead)
             self._next_claim_s = self._clock() + self._lease_s / 4
-        return self._take(
-            [(entry_id, _pairs(fields)) for entry_id, fields in entries], suspect=True
-        )
+        return self._take([(entry_id, _pairs(fields)) for entry_id, fields in entries])
 
     def attempt(self, delivery: Delivery) -> int:
         """Count one solo attempt, before it is made; returns how many there were with this one, 0
@@ -133,17 +137,21 @@ class RedisFrameQueue:
         Counted in Redis, because the attempt may end this process. The group's own delivery count
         will not do: it also rises for innocents of the same batch.
         """
-        return self._count_attempt(delivery, 1)
+        # Kept until there is a reply: only then the next attempt is another one.
+        token = self._tokens.setdefault(delivery.entry_id, secrets.token_hex(4))
+        attempts = self._count_attempt(delivery, token)
+        del self._tokens[delivery.entry_id]
+        return attempts
 
     def forgive(self, delivery: Delivery) -> int:
         """Take an attempt back that was not made, or failed through no fault of the frame."""
-        return self._count_attempt(delivery, -1)
+        return self._count_attempt(delivery, "")
 
-    def _count_attempt(self, delivery: Delivery, by: int) -> int:
+    def _count_attempt(self, delivery: Delivery, token: str) -> int:
         return int(
             self._attempt(
                 keys=[self._keys.attempts, self._keys.frames],
-                args=[delivery.entry_id, by, names.WORKERS_GROUP],
+                args=[delivery.entry_id, token, names.WORKERS_GROUP],
             )
         )
 
@@ -264,9 +272,9 @@ class RedisFrameQueue:
                 raise
         return call()
 
-    def _take(self, entries: Iterable[tuple[bytes, Entry]], *, suspect: bool) -> list[Delivery]:
+    def _take(self, entries: Iterable[tuple[bytes, Entry]]) -> list[Delivery]:
         deliveries = [
-            Delivery(self.partition, entry_id, entry or {}, suspect) for entry_id, entry in entries
+            Delivery(self.partition, entry_id, entry or {}) for entry_id, entry in entries
         ]
         with self._in_hand_lock:
             self._in_hand.update(delivery.entry_id for delivery in deliveries)

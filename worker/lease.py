@@ -12,8 +12,6 @@ from typing import Protocol
 
 import structlog
 
-from contract.connect import REFUSED
-
 _log = structlog.get_logger()
 
 
@@ -57,7 +55,6 @@ class LeaseKeeper:
         self._clock = clock
         self._progress_s = clock()
         self._error: Exception | None = None
-        self._said_so = False
         self._ended = threading.Event()
         self._thread = threading.Thread(
             target=contextvars.copy_context().run,  # log lines say the same as the loop's
@@ -100,13 +97,4 @@ class LeaseKeeper:
             self._on_hang()
             self._ended.set()
             return
-        try:
-            self._leases.renew()
-        except REFUSED as error:
-            # The loop meets the same trouble, deals with it and says when it is over; a lease that
-            # runs out meanwhile costs a second attempt, not a frame.
-            if not self._said_so:
-                _log.warning("leases not renewed", error=str(error))
-            self._said_so = True
-        else:
-            self._said_so = False
+        self._leases.renew()

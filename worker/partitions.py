@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from contract.connect import MAX_BLOCK_S, REFUSED
-from contract.errors import DecodeError
+from contract.errors import BrokerError, DecodeError
 from contract.outage import Outages
 from contract.snapshot import Snapshot
 from worker.delivery import Delivery, Settlement
@@ -30,6 +31,7 @@ class PartitionedQueue:
 
     queues       one for each partition, in their order
     who          what log lines and errors begin with
+    shared       all partitions are on one server, and away together
     timeout_s    how long all of them may be away
     on_settled   hears of every settlement, and whether it was this worker's to make
     on_outage    called once at the start of each outage of a partition
@@ -46,6 +48,7 @@ class PartitionedQueue:
         queues: Sequence[RedisFrameQueue],
         *,
         who: str = "worker",
+        shared: bool,
         timeout_s: float,
         on_settled: Callable[[Settlement, bool], None],
         on_outage: Callable[[], None],
@@ -53,8 +56,9 @@ class PartitionedQueue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queues = list(queues)
+        self._shared = shared
         names = [f"partition {queue.partition}" for queue in queues]
-        self._outages = Outages(who, names, timeout_s, self._probe, clock)
+        self._outages = Outages(who, names, timeout_s, self._probe, shared=shared, clock=clock)
         self._on_settled = on_settled
         self._on_outage = on_outage
         self._pause = pause
@@ -108,8 +112,9 @@ class PartitionedQueue:
         """End deliveries, those of one partition in one atomic step."""
         for item in settlements:
             self._unsettled[item.delivery.partition].append(item)
-        for place in self._outages.usable():
-            self._settle_rest(place)
+        for place in range(len(self._queues)):
+            if self._outages.is_usable(place):
+                self._settle_rest(place)
 
     def renew(self) -> int:
         """Renew the leases of everything in hand; returns how many are still ours."""
@@ -121,6 +126,8 @@ class PartitionedQueue:
                 # The loop meets the same trouble, deals with it and says when it is over; a lease
                 # that runs out meanwhile costs a second attempt, not a frame.
                 self._say_once("leases not renewed", place, error)
+                if self._shared:
+                    break  # the others would hang as long
             else:
                 self._said.discard(("leases not renewed", place))
         return ours
@@ -131,14 +138,20 @@ class PartitionedQueue:
         return sum(queue.in_hand for queue in self._queues)
 
     def leave(self) -> None:
-        """Take our name off the groups, unless frames are still pending under it."""
+        """Take our name off the groups, unless frames are still pending under it. Asks nobody who
+        is away: there is no time to wait any more."""
         self._outages.close()
         for place, queue in enumerate(self._queues):
+            if not self._outages.is_usable(place):
+                continue
+            began_s = self._clock()
             try:
                 queue.settle(self._unsettled[place])
                 queue.leave()
             except REFUSED as error:  # a courtesy: silent names are taken off by the other workers
                 _log.warning("left without telling Redis", partition=place, error=str(error))
+                with suppress(BrokerError):  # we are going anyway
+                    self._outages.failed(place, error, began_s)
 
     def report(self) -> dict[int, Snapshot]:
         """The shared counts of those partitions which it is this worker's turn to report."""
@@ -148,6 +161,8 @@ class PartitionedQueue:
                 snapshot = self._queues[place].report()
             except (*REFUSED, DecodeError) as error:
                 self._say_once("shared metrics not read", place, error)
+                if self._shared:
+                    break
                 continue
             self._said.discard(("shared metrics not read", place))
             if snapshot is not None:
@@ -184,8 +199,10 @@ class PartitionedQueue:
     def _ready(self) -> Iterator[int]:
         """The partitions that may be asked, in turn, each after its rest was settled."""
         size = len(self._queues)
-        for place in sorted(self._outages.usable(), key=lambda at: (at - self._turn) % size):
-            if self._settle_rest(place):
+        for turn in range(size):
+            place = (self._turn + turn) % size
+            # Asked only now: one that failed a moment ago may have told of this one, too.
+            if self._outages.is_usable(place) and self._settle_rest(place):
                 yield place
 
     def _settle_rest(self, place: int) -> bool:

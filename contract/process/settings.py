@@ -121,7 +121,7 @@ class ServiceSettings(RoleSettings):
         None,
         ge=0,
         le=65535,
-        description="serve /metrics, /livez and /readyz on this port; 0 = a free one, printed; "
+        description="serve /metrics, /livez and /readyz on this port; 0 = a free one, logged; "
         "off by default",
     )
     metrics_host: str = Field(

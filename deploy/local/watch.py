@@ -90,8 +90,8 @@ class Watch:
     def _check_loading(self) -> None:
         waited_s = time.monotonic() - self._started_s
         if waited_s > LOADING_LIMIT_S:
-            ready = f"{self._parts.workers_ready} of {self._parts.workers}"
-            raise PartFailed(f"worker: not ready after {waited_s:.0f} s ({ready} are)")
+            ready = f"{self._parts.workers_ready} of {self._parts.workers} workers are ready"
+            raise PartFailed(f"{ready} after {waited_s:.0f} s")
 
     def _pass_on_notes(self) -> None:
         for note in self._parts.notes():

@@ -85,6 +85,7 @@ def make_queue(
 ) -> PartitionedQueue:
     return PartitionedQueue(
         [RedisFrameQueue(client, keys, consumer, lease_s=0.2) for keys in BOTH],
+        shared=False,
         timeout_s=30.0,
         on_settled=lambda _, ours: None if settled is None else settled.append(ours),
         on_outage=lambda: None,

@@ -134,6 +134,40 @@ def test_asked_to_stop_it_ends_though_nobody_takes_what_it_writes(
         )
 
 
+def test_asked_to_stop_it_ends_though_its_last_words_go_into_the_same_full_pipe(
+    redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None]
+) -> None:
+    publish(redis_client, *range(3000))
+    reading, writing = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "consumer", "--redis", redis_url, "--from", "beginning",
+             "--format", "jsonl"],
+            stdout=writing, stderr=writing,
+        )  # fmt: skip
+        # A way in of our own, which does not wait: theirs must.
+        filler = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
+        waiting, filled_s = array.array("i", [0]), [time.monotonic()]
+
+        def is_stuck() -> bool:
+            before = waiting[0]
+            fcntl.ioctl(reading, termios.FIONREAD, waiting)
+            if waiting[0] != before:
+                filled_s[0] = time.monotonic()
+            return waiting[0] > 50_000 and time.monotonic() - filled_s[0] > 0.5
+
+        wait_until(is_stuck)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(filler, b"x")
+        os.close(filler)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 1
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def test_status_that_nobody_reads(redis_url: str, redis_client: redis.Redis) -> None:
     publish(redis_client, 0)
     reading, writing = os.pipe()

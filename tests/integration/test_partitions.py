@@ -70,6 +70,7 @@ def make_queue(redis_url: str, settled: list[tuple[Settlement, bool]]) -> Iterat
                 RedisFrameQueue(client, Keys("emotion", number), consumer)
                 for number in range(partitions)
             ],
+            shared=True,
             timeout_s=60.0,
             on_settled=lambda item, ours: settled.append((item, ours)),
             on_outage=lambda: None,
@@ -132,6 +133,23 @@ def test_workers_share_both_partitions_and_a_reader_sees_one_system(
             process.send(signal.SIGTERM)
             assert process.wait() == 0
     assert all(read_snapshot(redis_client, keys).workers == () for keys in BOTH)
+
+
+def test_a_producer_without_workers_says_the_number_again_when_redis_lost_it(
+    redis_url: str, redis_client: redis.Redis, clip: Path, wait_until: Callable[..., None]
+) -> None:
+    """Else a worker that comes next would begin a system of one partition, and miss the others."""
+    source = source_in(1)
+    arguments = (str(clip), "--loop", "--source-id", source, "--partitions", "2")
+    with RoleProcess("producer", "--redis", redis_url, *arguments) as producer:
+        wait_until(lambda: redis_client.xlen(BOTH[1].frames) > 0)
+        redis_client.flushall()
+        wait_until(lambda: redis_client.xlen(BOTH[1].frames) > 0)
+        assert read_partitions(redis_client, "emotion") == 2
+        with RoleProcess(PACED, "--redis", redis_url):
+            wait_until(lambda: read_snapshot(redis_client, BOTH[1]).events > 0)
+        producer.send(signal.SIGTERM)
+        assert producer.wait() == 0
 
 
 def test_another_number_of_partitions_is_refused(
@@ -268,7 +286,6 @@ def test_what_another_worker_held_is_recovered_from_all_partitions(
     again = make_queue("killed").recover(6)  # under the same name: no lease to wait for
     assert len(again) == 6
     assert {delivery.partition for delivery in again} == {0, 1}
-    assert all(delivery.suspect for delivery in again)
 
 
 def test_all_partitions_are_reported_together_and_once(
@@ -320,7 +337,7 @@ def test_a_partition_that_is_away_stops_no_other_and_loses_nothing(
     wait_until(lambda: bool(again.extend(queue.recover(8)) or again))
     # What was analysed is settled, not done twice.
     assert [(item.delivery.partition, ours) for item, ours in settled[2:]] == [(1, True)] * 2
-    assert [(item.entry_id, item.suspect) for item in again] == [(suspect.entry_id, True)]
+    assert [item.entry_id for item in again] == [suspect.entry_id]
     assert queue.attempt(again[0]) == 1
     queue.settle([Settlement(again[0], "event", b"e")])
     snapshot = read_snapshot(away, BOTH[1])
@@ -331,6 +348,7 @@ def test_with_all_partitions_away_for_too_long_it_gives_up(halves: Halves) -> No
     halves.stop()
     queue = PartitionedQueue(
         [RedisFrameQueue(halves.client, keys, "a") for keys in BOTH],
+        shared=True,
         timeout_s=0.2,
         on_settled=lambda *_: None,
         on_outage=lambda: None,
@@ -358,6 +376,7 @@ class Halves:
         self.outages = 0
         self.queue = PartitionedQueue(
             [RedisFrameQueue(self._here, BOTH[0], "a"), RedisFrameQueue(self.client, BOTH[1], "a")],
+            shared=False,
             timeout_s=60.0,
             on_settled=lambda item, ours: settled.append((item, ours)),
             on_outage=self._count,

@@ -68,6 +68,7 @@ def test_a_strange_field_is_named_and_a_scrape_goes_on(
     registry = CollectorRegistry()
     queue = PartitionedQueue(
         [RedisFrameQueue(redis_client, KEYS, "w")],
+        shared=True,
         timeout_s=1.0,
         on_settled=lambda _item, _ours: None,
         on_outage=lambda: None,

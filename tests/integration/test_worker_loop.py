@@ -85,6 +85,7 @@ def running(
     metrics = WorkerMetrics(CollectorRegistry())
     queue = PartitionedQueue(
         [RedisFrameQueue(client, KEYS, consumer, lease_s=lease_s)],
+        shared=True,
         timeout_s=redis_timeout_s,
         on_settled=metrics.observe_settled,
         on_outage=metrics.outages.inc,

@@ -48,7 +48,9 @@ def server() -> Server:
 
 @pytest.fixture
 def outages(clock: Clock, server: Server) -> Iterator[Outages]:
-    outages = Outages("worker", ["partition 0", "partition 1"], 60.0, server, clock)
+    outages = Outages(
+        "worker", ["partition 0", "partition 1"], 60.0, server, shared=False, clock=clock
+    )
     yield outages
     outages.close()
 
@@ -101,13 +103,27 @@ def test_it_gives_up_only_when_all_are_away_for_too_long(outages: Outages, clock
         outages.failed(0, GONE, clock.now_s)
 
 
+def test_places_on_one_server_are_away_together(clock: Clock, server: Server) -> None:
+    outages = Outages("worker", ["0", "1", "2"], 60.0, server, shared=True, clock=clock)
+    began_s = clock.now_s
+    clock.now_s += 5.0
+    outages.failed(1, redis.TimeoutError("timeout"), began_s)
+    assert outages.usable() == []  # no second time-out is spent on the same server
+    assert outages.count == 1
+    clock.now_s += 60.0
+    with pytest.raises(BrokerUnavailable, match="worker: no Redis for 60 s"):
+        outages.failed(0, GONE, clock.now_s)
+    assert outages.answered(2)
+    assert outages.usable() == [0, 1, 2]
+
+
 def test_what_waiting_does_not_cure_is_an_error_at_once(outages: Outages, clock: Clock) -> None:
     with pytest.raises(BrokerError, match="worker, partition 1: Redis refused: WRONGTYPE"):
         outages.failed(1, redis.ResponseError("WRONGTYPE no"), clock.now_s)
 
 
 def test_a_single_place_is_called_by_no_name(clock: Clock) -> None:
-    outages = Outages("cam", ["partition 0"], None, print, clock)
+    outages = Outages("cam", ["partition 0"], None, print, shared=True, clock=clock)
     with pytest.raises(BrokerError, match=r"^cam: Redis refused"):
         outages.failed(0, redis.ResponseError("no"), clock.now_s)
 

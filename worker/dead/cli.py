@@ -133,7 +133,7 @@ def _requeue(letters: DeadLetters, settings: RequeueSettings) -> int:
     def put_back(letter: DeadLetter) -> str | None:
         if letter.payload is None:
             return "it has no bytes to put back"
-        return None if letters.requeue(letter) else "gone meanwhile"
+        return None if letters.requeue(letter) else "not there any more"
 
     chosen = settings.id or _names(letters, reason=settings.reason)
     done, failed = _each(letters, chosen, put_back)
@@ -149,7 +149,7 @@ def _drop(letters: DeadLetters, settings: DropSettings) -> int:
         print("nothing dropped")
         return 0
     done, failed = _each(
-        letters, chosen, lambda letter: None if letters.drop(letter) else "gone meanwhile"
+        letters, chosen, lambda letter: None if letters.drop(letter) else "not there any more"
     )
     print(f"{done:,} dropped")
     return 1 if failed else 0

@@ -80,7 +80,7 @@ class _ChoiceSettings(RoleSettings):
 
 class RequeueSettings(_ChoiceSettings):
     """Put dead letters back into the frames stream, to be analysed as if they came for the first
-    time, however old they are. For when the cause is gone: a worker was mended or got more memory.
+    time, however old they are. For when the cause is gone: a worker was fixed or got more memory.
 
     Each goes back once, whoever else asks for it at the same time. It is counted as published once
     more, and as requeued.

@@ -27,7 +27,7 @@ local function payload_of(entry)
   return payload
 end
 
-local settled = {}
+local settled, buried = {}, false
 for i = 8, #ARGV, 5 do
   local id, kind, field, body, detail = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local payload = kind == 'dead' and payload_of(redis.call('XRANGE', frames, id, id)[1])
@@ -36,7 +36,7 @@ for i = 8, #ARGV, 5 do
     if kind == 'event' then
       redis.call('XADD', events, 'MAXLEN', '~', keep_events, '*', 'm', body)
     elseif kind == 'dead' then
-      local tries = redis.call('HGET', attempts, id) or '0'
+      local tries = string.match(redis.call('HGET', attempts, id) or '0', '^%d+')
       local letter = { 'reason', body, 'detail', detail, 'attempts', tries, 'frame', id, 'at_ns', now_ns }
       if payload and letter_bytes(letter) + #payload < tonumber(keep_bytes) then
         letter[#letter + 1], letter[#letter + 2] = 'm', payload
@@ -44,7 +44,7 @@ for i = 8, #ARGV, 5 do
         letter[#letter + 1], letter[#letter + 2] = 'left_out', tostring(#payload)
       end
       add_letter(dead, stats, bytes_field, letter)
-      bound_letters(dead, stats, bytes_field, keep_dead, keep_bytes, keep_ms)
+      buried = true
     end
     redis.call('HINCRBY', stats, field, 1)
     settled[#settled + 1] = 1
@@ -54,4 +54,5 @@ for i = 8, #ARGV, 5 do
   -- Also of what another settled: an attempt counted since then would stay for ever.
   redis.call('HDEL', attempts, id)
 end
+if buried then bound_letters(dead, stats, bytes_field, keep_dead, keep_bytes, keep_ms) end
 return settled
