@@ -12,7 +12,7 @@ from contract import wire
 from contract.keys import Keys
 from tests.unit import strategies as make
 from worker.dead.letters import DeadLetter, without_age_limit
-from worker.dead.table import hex_preview, print_json, print_letter, print_table
+from worker.dead.table import Row, hex_preview, print_json, print_letter, print_table
 
 payloads = st.none() | st.binary(max_size=600) | st.builds(
     lambda fields, known: msgpack.packb({"v": 1, **fields, **known}),
@@ -38,7 +38,7 @@ def test_any_letter_can_be_shown(payload: bytes | None, fields: dict[bytes, byte
     letter = DeadLetter.of(Keys(), b"1-0", entry, name="1-0")
     shown = io.StringIO()
     for render in (print_table, print_json):
-        render([letter], shown)
+        render([Row.of(letter)], shown)
     print_letter(letter, shown)
     text = shown.getvalue()
     assert "1-0" in text

@@ -25,7 +25,7 @@ from worker.dead.settings import (
     RequeueSettings,
     ShowSettings,
 )
-from worker.dead.table import print_json, print_letter, print_table
+from worker.dead.table import Row, print_json, print_letter, print_table
 
 PROGRAM = "emotion-worker dead"
 HELP = """\
@@ -93,12 +93,12 @@ def _letters(settings: RoleSettings) -> Iterator[DeadLetters]:
 
 
 def _list(letters: DeadLetters, settings: ListSettings) -> int:
-    found: list[DeadLetter] = []
+    found: list[Row] = []
     for letter in letters.newest_first():
         if settings.limit is not None and len(found) == settings.limit:
             break
         if _matches(letter, reason=settings.reason, source=settings.source):
-            found.append(letter)
+            found.append(Row.of(letter))
     found.reverse()
     if settings.format == "json":
         print_json(found, sys.stdout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 from rich.table import Table
@@ -19,47 +20,77 @@ _ROW_BYTES = 16
 _NAME_CHARS = 16
 
 
-def print_json(letters: Sequence[DeadLetter], stream: TextIO) -> None:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a list shows of a letter, without its bytes: all together may be more than fit in
+    memory. `frame_id` is source, session and seq, if they can be read."""
+
+    name: str
+    at_ns: int
+    frame_id: tuple[str, str, int] | None
+    reason: str
+    attempts: int
+    size_bytes: int
+    bytes_kept: bool
+    detail: str
+    frame: str
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> Row:
+        return cls(
+            name=letter.name,
+            at_ns=letter.at_ns,
+            frame_id=letter.frame_id(),
+            reason=letter.reason,
+            attempts=letter.attempts,
+            size_bytes=letter.size_bytes,
+            bytes_kept=letter.payload is not None,
+            detail=letter.detail,
+            frame=letter.frame,
+        )
+
+
+def print_json(rows: Sequence[Row], stream: TextIO) -> None:
     """One object a line. Raises `BrokenPipeError` when nobody reads any more."""
-    for letter in letters:
-        source, session, seq = letter.frame_id() or (None, None, None)
+    for row in rows:
+        source, session, seq = row.frame_id or (None, None, None)
         fields = {
-            "id": letter.name,
-            "at_ns": letter.at_ns,
+            "id": row.name,
+            "at_ns": row.at_ns,
             "source": source,
             "session": session,
             "seq": seq,
-            "reason": letter.reason,
-            "attempts": letter.attempts,
-            "size_bytes": letter.size_bytes,
-            "bytes_kept": letter.payload is not None,
-            "detail": letter.detail,
-            "frame": letter.frame,
+            "reason": row.reason,
+            "attempts": row.attempts,
+            "size_bytes": row.size_bytes,
+            "bytes_kept": row.bytes_kept,
+            "detail": row.detail,
+            "frame": row.frame,
         }
         stream.write(json.dumps(fields, ensure_ascii=False) + "\n")
     stream.flush()
 
 
-def print_table(letters: Sequence[DeadLetter], stream: TextIO) -> None:
+def print_table(rows: Sequence[Row], stream: TextIO) -> None:
     """A row each and their sum. Raises `BrokenPipeError` when nobody reads any more."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("id", "when", "frame", "reason", "attempts", "size", "detail"):
         right = column in ("attempts", "size")
         # `show` has the whole detail.
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
-    for letter in letters:
+    for row in rows:
         table.add_row(
-            Text(letter.name),
-            Text(local_time(letter.at_ns)),
-            Text(frame_name(letter), "" if letter.frame_id() else "dim"),
-            Text(letter.reason, "red"),
-            Text(str(letter.attempts)),
-            Text(data_size(letter.size_bytes)),
-            Text(letter.detail, "dim"),
+            Text(row.name),
+            Text(local_time(row.at_ns)),
+            Text(_frame_name(row.frame_id), "" if row.frame_id else "dim"),
+            Text(row.reason, "red"),
+            Text(str(row.attempts)),
+            Text(data_size(row.size_bytes)),
+            Text(row.detail, "dim"),
         )
     console = _console(stream)
     console.print(table)
-    console.print(Text(f"\n{sum_of(letters)}"), soft_wrap=True)
+    console.print(Text(f"\n{_sum_of(rows)}"), soft_wrap=True)
 
 
 def print_letter(letter: DeadLetter, stream: TextIO) -> None:
@@ -70,7 +101,7 @@ def print_letter(letter: DeadLetter, stream: TextIO) -> None:
         ("reason", letter.reason),
         ("detail", letter.detail),
         ("attempts", f"{letter.attempts} alone"),
-        ("frame", frame_name(letter)),
+        ("frame", _frame_name(letter.frame_id())),
         ("entry", f"{letter.frame} in {letter.keys.frames}"),
         ("size", _size(letter)),
         *_told(letter.message()),
@@ -82,15 +113,15 @@ def print_letter(letter: DeadLetter, stream: TextIO) -> None:
         console.print(Text(f"\n{hex_preview(letter.payload)}", "dim"), soft_wrap=True)
 
 
-def sum_of(letters: Sequence[DeadLetter]) -> str:
+def _sum_of(rows: Sequence[Row]) -> str:
     """How many, and how large."""
-    size = data_size(sum(letter.size_bytes for letter in letters))
-    return f"{len(letters):,} dead {'letter' if len(letters) == 1 else 'letters'}, {size}"
+    size = data_size(sum(row.size_bytes for row in rows))
+    return f"{len(rows):,} dead {'letter' if len(rows) == 1 else 'letters'}, {size}"
 
 
-def frame_name(letter: DeadLetter) -> str:
+def _frame_name(frame_id: tuple[str, str, int] | None) -> str:
     """``source/session/seq``, or ``?`` where that can't be read."""
-    return "/".join(map(str, letter.frame_id() or "?"))
+    return "/".join(map(str, frame_id or "?"))
 
 
 def local_time(epoch_ns: int) -> str:
