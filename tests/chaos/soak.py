@@ -31,6 +31,7 @@ from contract.connect import connect
 from contract.keys import Keys
 from contract.snapshot import read_snapshot
 from tests.chaos.process import REPOSITORY, KeptProcess
+from tests.ports import free_port
 
 _CLIP = REPOSITORY / "deploy" / "demo" / "people.mp4"
 _SOURCES = ("north", "east", "south", "west")
@@ -125,7 +126,7 @@ def main() -> int:
     length_s = options.minutes * 60
     warm_up_s = min(_WARM_UP_S, length_s / 3)
     with tempfile.TemporaryDirectory(prefix="emotion-soak-") as temporary:
-        server = ValkeyServer(data_dir=Path(temporary) / "server")
+        server = ValkeyServer(port=free_port(), data_dir=Path(temporary) / "server")
         server.start()
         soak = Soak(Path(temporary), server)
         try:

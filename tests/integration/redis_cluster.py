@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import redis
 
 from contract.connect import connect
 from tests.conftest import optional_tool
+from tests.ports import free_ports
 
 NODE_TIMEOUT_MS = 1000  # without an answer for so long, a master is replaced
 
@@ -139,14 +139,3 @@ class Cluster:
     def close(self) -> None:
         for node in self.nodes:
             node.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened at just now."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

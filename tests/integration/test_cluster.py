@@ -30,7 +30,8 @@ from contract.snapshot import read_snapshot
 from tests.conftest import optional_tool
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess
-from tests.integration.redis_cluster import Cluster, Node, free_ports
+from tests.integration.redis_cluster import Cluster, Node
+from tests.ports import free_ports
 from worker.delivery import Delivery, Settlement
 from worker.frames import RedisFrameQueue
 from worker.partitions import PartitionedQueue

@@ -20,6 +20,7 @@ from contract.connect import connect
 from contract.errors import BrokerError, BrokerUnavailable, EventsMissed, UsageError
 from contract.event import EmotionEvent, SourceRecord
 from contract.keys import Keys
+from tests.ports import free_port
 
 pytestmark = pytest.mark.both_servers
 
@@ -315,7 +316,7 @@ class Server:
 
     def __init__(self, folder: Path, **config: Any) -> None:
         self._folder, self._config = folder, config
-        self._server = ValkeyServer(data_dir=folder, **config)
+        self._server = ValkeyServer(port=free_port(), data_dir=folder, **config)
         self._server.start()
         self.port = self._server.port
         self.url = f"redis://127.0.0.1:{self.port}"

@@ -30,6 +30,7 @@ from contract.snapshot import read_snapshot
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess, run_role
 from tests.integration.test_worker_process import samples
+from tests.ports import free_port
 from worker.delivery import Delivery, Settlement
 from worker.frames import RedisFrameQueue
 from worker.metrics import PartitionCollector
@@ -368,7 +369,7 @@ class Halves:
             "data_dir": folder,
             "config": {"appendonly": "yes", "appendfsync": "always"},
         }
-        self._server = ValkeyServer(persist=True, **self._options)
+        self._server = ValkeyServer(port=free_port(), persist=True, **self._options)
         self._server.start()
         self._port = self._server.port
         self._here = connect(url, retries=0)

@@ -29,6 +29,7 @@ from producer.encode import Jpeg, encode_jpeg
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
 from producer.publish import Mode, Published, Publisher
+from tests.ports import free_port
 
 pytestmark = pytest.mark.both_servers
 
@@ -549,7 +550,7 @@ def test_out_of_memory_waits_until_there_is_room_again(
 def test_a_restart_in_the_middle_is_waited_for(
     tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
-    server = ValkeyServer(data_dir=tmp_path)
+    server = ValkeyServer(port=free_port(), data_dir=tmp_path)
     server.start()
     port = server.port
     camera = Rig(f"redis://127.0.0.1:{port}", max_backlog=100)
@@ -575,7 +576,7 @@ def test_a_restart_in_the_middle_is_waited_for(
 
 
 def test_an_outage_that_lasts_is_an_error(tmp_path: Path) -> None:
-    server = ValkeyServer(data_dir=tmp_path)
+    server = ValkeyServer(port=free_port(), data_dir=tmp_path)
     server.start()
     camera = Rig(f"redis://127.0.0.1:{server.port}", redis_timeout_s=0.5)
     try:

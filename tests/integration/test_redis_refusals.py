@@ -17,8 +17,9 @@ from contract.connect import connect
 from contract.snapshot import read_snapshot
 from tests.integration.clips import write_video
 from tests.integration.processes import REPOSITORY
-from tests.integration.servers import Program, TroubledServer, free_port
+from tests.integration.servers import Program, TroubledServer
 from tests.integration.system import BEGINS, ENDS, KEYS, System
+from tests.ports import free_port
 
 WaitUntil = Callable[..., None]
 SERVERS: tuple[Program, ...] = ("valkey", "oldest_redis")

@@ -21,6 +21,7 @@ from contract.frame import FrameMessage
 from contract.keys import Keys
 from contract.process.health import Health
 from contract.snapshot import read_snapshot
+from tests.ports import free_port
 from tests.unit.strategies import jpeg
 from worker.delivery import Delivery, Settlement
 from worker.frames import RedisFrameQueue
@@ -294,7 +295,7 @@ def test_it_survives_a_server_restart(tmp_path_factory: pytest.TempPathFactory,
                                       wait_until: Callable[..., None]) -> None:  # fmt: skip
     folder = tmp_path_factory.mktemp("v")
     options = {"appendonly": "yes", "appendfsync": "always"}
-    first = ValkeyServer(data_dir=folder, config=options, persist=True)
+    first = ValkeyServer(port=free_port(), data_dir=folder, config=options, persist=True)
     first.start()
     port = first.port
     url = f"redis://127.0.0.1:{port}"

@@ -27,6 +27,7 @@ from contract.keys import Keys
 from contract.snapshot import Snapshot, read_snapshot
 from tests.conftest import optional_tool
 from tests.integration.processes import RoleProcess, run_role
+from tests.ports import free_port
 from worker.frames import RedisFrameQueue
 from worker.metrics import PartitionCollector, WorkerMetrics
 
@@ -112,7 +113,7 @@ def test_workers_share_the_work_and_a_stopped_one_loses_nothing(
 def test_what_a_killed_worker_held_is_done_by_another_and_a_stop_in_an_outage_is_clean(
     tmp_path: Path, demo_clip: Path, wait_until: Callable[..., None]
 ) -> None:
-    server = ValkeyServer(data_dir=tmp_path)
+    server = ValkeyServer(port=free_port(), data_dir=tmp_path)
     server.start()
     url = f"redis://127.0.0.1:{server.port}"
     client = connect(url)
