@@ -334,5 +334,5 @@ def test_workers_that_do_not_get_ready_end_it(demo_clip: Path) -> None:
         check=False,
     )
     assert ended.returncode == 1
-    said = r"emotion-up: worker: not ready after \d+ s \(0 of 1 are\)\n"
+    said = r"emotion-up: 0 of 1 workers are ready after \d+ s\n"
     assert re.fullmatch(said, ended.stderr)
