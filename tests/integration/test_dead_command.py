@@ -22,6 +22,8 @@ from tests.unit.strategies import jpeg
 from worker.delivery import Settlement
 from worker.frames import RedisFrameQueue
 
+pytestmark = pytest.mark.both_servers
+
 REPOSITORY = Path(__file__).parents[2]
 KEYS = Keys()
 NO_SERVER = "redis://:secret@127.0.0.1:1"

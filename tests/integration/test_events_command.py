@@ -22,6 +22,8 @@ import redis
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
 from contract.keys import WORKERS_GROUP, Keys
 
+pytestmark = pytest.mark.both_servers
+
 REPOSITORY = Path(__file__).parents[2]
 KEYS = Keys("emotion")
 NO_SERVER = "redis://:secret@127.0.0.1:1"

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+import pytest
 import redis
 
 from contract import keys as names
@@ -20,6 +21,8 @@ from tests.integration.processes import RoleProcess
 from tests.poison import EXIT_CODE, How, poisoned
 from tests.unit.strategies import jpeg
 from worker.dead.letters import DeadLetters
+
+pytestmark = pytest.mark.both_servers
 
 KEYS = Keys()
 PICTURE = jpeg(16, 16)

@@ -19,6 +19,8 @@ from worker.frames import RedisFrameQueue
 from worker.metrics import PartitionCollector
 from worker.partitions import PartitionedQueue
 
+pytestmark = pytest.mark.both_servers
+
 KEYS = Keys()
 
 fields = st.sampled_from(

@@ -15,6 +15,8 @@ from contract.partitions import agree_on_partitions
 from deploy.local.counts import RunCounts
 from deploy.local.feed import Feed
 
+pytestmark = pytest.mark.both_servers
+
 KEYS = Keys("stage")
 URL = "redis://:secret@host"
 
