@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from consumer.progress import Missed
 from consumer.streams import EventStreams, Stream
-from contract.connect import MAX_BLOCK_S, REFUSED, is_cluster
+from contract.connect import MAX_BLOCK_S, POLL_S, REFUSED, is_cluster, probe
 from contract.errors import BrokerError
 from contract.outage import Outages
 from contract.wire import Entry
@@ -31,11 +31,6 @@ T = TypeVar("T")
 # Acknowledged at the latest after so many entries or seconds, or when none is left to hand out.
 _ACKNOWLEDGE_AFTER = 64
 _ACKNOWLEDGE_AFTER_S = 0.1
-
-# In a cluster no read can wait at two streams, and one that waits at each in turn hangs on: a quiet
-# server looks only every 100 ms which waits are over. So several are asked in turn, each once in
-# this time for every stream there is.
-_POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +140,7 @@ class Subscription:
         if not places:
             self._pause(min(longest_s, self._outages.wait_s()))
         elif len(places) > 1 and is_cluster(self._client):
-            self._pause(min(longest_s, _POLL_S * len(places)))
+            self._pause(min(longest_s, POLL_S * len(places)))
         else:
             self._wait_at(places, longest_s)
 
@@ -204,9 +199,7 @@ class Subscription:
             )
 
     def _probe(self, place: int) -> None:
-        # A command of one key: with those of many, redis-py's cluster client does not look for the
-        # new master when the old one fails to answer.
-        self._client.xlen(self._streams[place].key)
+        probe(self._client, self._streams[place].key)
 
     def _open(self, place: int) -> bool:
         """Whether its place to start is known."""

@@ -19,6 +19,10 @@ from contract.redact import redacted
 
 SOCKET_TIMEOUT_S = 5.0
 MAX_BLOCK_S = 0.5  # well below the socket time-out, and how long a stop can go unnoticed
+# In a cluster no read can wait at two partitions, and one that waits at each in turn hangs on: a
+# quiet server looks only every 100 ms which waits are over. So several are asked in turn, each once
+# in this time for every partition there is.
+POLL_S = 0.005
 
 # What redis-py raises when the server cannot be reached, and at all. Those of a cluster without any
 # node in reach stand outside its tree.
@@ -148,6 +152,13 @@ def eviction_policy(client: redis.Redis) -> str | None:
     policy = str(memory.get("maxmemory_policy", ""))
     # Our keys have no time to live, so the volatile policies leave them alone.
     return policy if memory.get("maxmemory") and policy.startswith("allkeys") else None
+
+
+def probe(client: redis.Redis, stream: str) -> None:
+    """Ask the server of a stream for a sign of life. Raises redis's own errors."""
+    # A command of one key: with those of many, redis-py's cluster client does not look for the new
+    # master when the old one fails to answer.
+    client.xlen(stream)
 
 
 def is_cluster(client: redis.Redis) -> bool:

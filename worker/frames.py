@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from contract import keys as names
-from contract.connect import MAX_BLOCK_S
+from contract.connect import MAX_BLOCK_S, probe
 from contract.keys import Keys
 from contract.script import Script
 from contract.snapshot import Snapshot, read_snapshot
@@ -214,9 +214,7 @@ class RedisFrameQueue:
 
     def probe(self) -> None:
         """Ask the server for a sign of life."""
-        # A command of one key: with those of many, redis-py's cluster client does not look for the
-        # new master when the old one fails to answer.
-        self._client.xlen(self._keys.frames)
+        probe(self._client, self._keys.frames)
 
     def forget(self, delivery: Delivery) -> None:
         """Give up a delivery unsettled: it is read again, when touch was lost or its lease ran

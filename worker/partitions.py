@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import structlog
 
-from contract.connect import MAX_BLOCK_S, REFUSED
+from contract.connect import MAX_BLOCK_S, POLL_S, REFUSED
 from contract.errors import BrokerError, DecodeError
 from contract.outage import Outages
 from contract.snapshot import Snapshot
@@ -19,11 +19,6 @@ from worker.frames import RedisFrameQueue
 
 _log = structlog.get_logger()
 T = TypeVar("T")
-
-# In a cluster no read can wait at two partitions, and one that waits at each in turn hangs on: a
-# quiet server looks only every 100 ms which waits are over. So several are asked in turn, each once
-# in this time for every partition there is.
-_POLL_S = 0.005
 
 
 class PartitionedQueue:
@@ -75,7 +70,7 @@ class PartitionedQueue:
         until_s = self._clock() + min(block_s, MAX_BLOCK_S)
         while not (found := self._sweep(count)):
             left_s = until_s - self._clock()
-            if left_s <= 0 or self._pause(min(left_s, _POLL_S * len(self._queues))):
+            if left_s <= 0 or self._pause(min(left_s, POLL_S * len(self._queues))):
                 break
         return found
 

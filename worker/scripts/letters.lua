@@ -2,8 +2,8 @@
 --
 -- Letters hold pictures of people, and up to 8 MiB each, so they are bounded by number, bytes and
 -- age. Redis knows a stream's length but not its bytes: a running total in the stats hash changes
--- with every letter. It starts at 0 with the first letter of an empty stream, which also heals it
--- after somebody deleted letters past these scripts.
+-- with every letter. It starts at 0 with the first letter of an empty stream, which also puts it
+-- right, but not sooner, after somebody deleted letters past these scripts.
 
 -- How many letters one script may remove to keep the bounds: Redis does nothing else meanwhile, and
 -- the next script goes on.
