@@ -267,8 +267,11 @@ def test_a_lost_reply_to_a_read_that_hands_out_work_is_not_repeated_unasked(
     finally:
         client.close()
     (error,) = outcome
-    assert isinstance(error, redis.ResponseError if retries else redis.ConnectionError)
-    assert is_passing(error) == (not retries)
+    if retries:  # what took its place, or that the stream it waited in went
+        assert isinstance(error, redis.ResponseError)
+    else:
+        assert isinstance(error, redis.ConnectionError)
+        assert is_passing(error)
 
 
 class Watcher:
