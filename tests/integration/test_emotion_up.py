@@ -89,9 +89,9 @@ class Up:
         known = {self.process.pid, *self._family}
         for _ in rows:  # as deep as the tree can be
             for pid, (parent, command) in rows.items():
-                if parent in known and pid not in known:
+                if parent in known or pid in self._family:
                     known.add(pid)
-                    self._family[pid] = command
+                    self._family[pid] = command  # each time: between fork and exec it is our own
         return self._family
 
     def pid_of(self, words: str) -> int | None:
