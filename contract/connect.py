@@ -26,14 +26,14 @@ POLL_S = 0.005
 
 # What redis-py raises when the server cannot be reached, and at all. Those of a cluster without any
 # node in reach stand outside its tree.
-UNREACHABLE = (redis.ConnectionError, redis.TimeoutError)
+_UNREACHABLE = (redis.ConnectionError, redis.TimeoutError)
 REFUSED = (redis.RedisError, RedisClusterException)
 UNKNOWN_SCRIPT = (redis.exceptions.NoScriptError,)
 
 # A server that cannot do it just now but will: no memory left until workers settle frames, a
 # replica before it is promoted, a cluster or a disk in trouble, somebody's long script.
 _PASSING = (
-    *UNREACHABLE,
+    *_UNREACHABLE,
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
     redis.exceptions.MasterDownError,
@@ -111,7 +111,7 @@ def check(client: redis.Redis, url: str) -> None:
         answer: Any = client.info("cluster")
     except REFUSED as error:
         may_say_no = isinstance(error, redis.exceptions.NoPermissionError)
-        is_there = _is_there(error) if isinstance(error, UNREACHABLE) else is_passing(error)
+        is_there = _is_there(error) if isinstance(error, _UNREACHABLE) else is_passing(error)
         if may_say_no or is_there:
             return  # not to us, or not just now: the first real question will tell
         raise _explanation(error, url) from error
@@ -135,7 +135,7 @@ def explained(url: str) -> Iterator[None]:
 def _explanation(error: Exception, url: str) -> BrokerError:
     if is_lasting(error):
         return AccessDenied(f"Redis at {redacted(url)} refused us: {error}")
-    if isinstance(error, (*UNREACHABLE, RedisClusterException)):
+    if isinstance(error, (*_UNREACHABLE, RedisClusterException)):
         return BrokerUnavailable(f"no Redis at {redacted(url)}: {error}{_hint(error, url)}")
     return BrokerError(f"Redis at {redacted(url)} refused us: {error}")
 
