@@ -5,7 +5,8 @@
     EmotionStreamError
     ├── UsageError             a flag, a URL or a file the user gave cannot be used (exit code 2)
     │   ├── SourceError        a video source cannot be opened or is not a video
-    │   └── ArtifactError      a model file is missing, or does not match its manifest
+    │   ├── ArtifactError      a model file is missing, or does not match its manifest
+    │   └── PackError          a training pack is missing, damaged, or cannot be written
     ├── DecodeError            bytes from the wire are not the message they should be
     ├── EncodeError            a message breaks a limit of the wire, so it is not sent
     ├── BrokerError            Redis does not answer, refuses us, or lost its data
@@ -42,6 +43,10 @@ class SourceError(UsageError):
 
 class ArtifactError(UsageError):
     """A model artifact is missing, damaged, or not what its manifest says. Names the file."""
+
+
+class PackError(UsageError):
+    """A training pack is missing, damaged, of another version or cannot be written. Names it."""
 
 
 class DecodeError(EmotionStreamError):
