@@ -5,14 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from contract.artifact import ModelManifest, find_artifact
-from contract.errors import ArtifactError, EmotionStreamError, UsageError
+from contract.artifact import find_artifact
+from contract.errors import EmotionStreamError, UsageError
 from contract.process.command import run_command
 from contract.process.settings import read_settings
 from trainer.settings import EvaluateSettings, ExportSettings, TrainerSettings, quoted
 
+if TYPE_CHECKING:
+    from trainer.export import Export
+
 PROGRAM = "emotion-trainer"
+SHIPPED = "shipped"
 # The trainer imports nothing of the worker that runs, but both come in one distribution.
 SHIPPED_MODEL = Path(__file__).parents[1] / "worker" / "models" / "ferplus_resnet50.keras"
 
@@ -41,102 +46,95 @@ def _no_command(arguments: Sequence[str]) -> int:
 
 def _evaluate(settings: EvaluateSettings) -> int:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    model_path, manifest = find_artifact(settings.model or SHIPPED_MODEL)
-
-    import numpy as np
-
-    from trainer.data import ferplus
-    from trainer.evaluate import as_logits, evaluate
-    from trainer.report import Report, as_json, print_report
-
-    columns = _columns(model_path, manifest, ferplus.CLASSES)
-    split = ferplus.read_split(settings.ferplus, settings.split, settings.votes)
-    truth = ferplus.majority(split.votes)
-    agreed = np.flatnonzero(truth >= 0)
-    used = agreed[: settings.limit]
-    if len(used) == 0:
-        raise UsageError(f"{settings.ferplus}: no image of {settings.split} has a majority")
-
+    from trainer.evaluation_files import write_all
+    from trainer.measure import measure
     from trainer.network import Network
+    from trainer.pack import Pack
+    from trainer.progress import counting
+    from trainer.report import as_json, print_measurement
+
+    is_shipped = str(settings.model) == SHIPPED
+    model_path, manifest = find_artifact(SHIPPED_MODEL if is_shipped else settings.model)
+    packs = [Pack.open(path) for path in settings.packs]
+    if settings.out is not None and settings.out.exists() and not settings.out.is_dir():
+        raise UsageError(f"--out {settings.out}: expected a folder, got a file")
 
     terminal = Console(stderr=True)
     if terminal.is_terminal:
         terminal.print("loading the model ...")
     network = Network(model_path)
     network.require(manifest)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=terminal,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("classifying", total=len(used))
-        outputs = network(split.images[used], lambda done: progress.update(task, completed=done))
-    if not np.isfinite(outputs).all():
-        raise ArtifactError(f"{model_path}: expected finite outputs, got NaN or infinity")
-
-    report = Report(
-        model=manifest.id,
-        data=f"FER+ {settings.split}, {settings.votes} votes, majority rule"
-        + (f", first {len(used):,}" if len(used) < len(agreed) else ""),
-        counts={
-            "used": len(used),
-            "without majority": len(truth) - len(agreed),
-            "not a face": split.unnamed,
-            "without image": split.without_image,
-            "unreadable": split.unreadable,
-        },
-        labels=ferplus.CLASSES,
-        evaluation=evaluate(
-            as_logits(outputs, manifest.output)[:, columns], truth[used], manifest.temperature
-        ),
-    )
+    measured = []
+    for pack in packs:
+        with counting(f"measuring on {pack.header.name}", terminal) as on_progress:
+            measured.append(
+                measure(
+                    network, manifest, pack, settings.split,
+                    limit=settings.limit, on_progress=on_progress,
+                )
+            )  # fmt: skip
+    if settings.out is not None:
+        card = write_all(settings.out, manifest, measured, packs[0].header.side_px)
+        terminal.print(f"{card} and what it shows", highlight=False)
     if settings.format == "json":
-        print(as_json(report))
+        print(as_json(manifest, measured))
     else:
-        print_report(report, Console())
+        for found in measured:
+            print_measurement(manifest, found, Console())
     return 0
-
-
-def _columns(path: Path, manifest: ModelManifest, classes: Sequence[str]) -> list[int]:
-    """Where each of `classes` is among the model's outputs."""
-    missing = [label for label in classes if label not in manifest.labels]
-    unknown = [label for label in manifest.labels if label not in classes]
-    if missing or unknown:
-        faults = [
-            f"{what} {', '.join(labels)}"
-            for what, labels in (("missing", missing), ("not in FER+:", unknown))
-            if labels
-        ]
-        raise UsageError(
-            f"{path}: expected the labels {', '.join(classes)} in any order; {'; '.join(faults)}"
-        )
-    return [manifest.labels.index(label) for label in classes]
 
 
 def _export(settings: ExportSettings) -> int:
     from trainer.export import Export, export
 
+    if settings.temperature is not None and settings.calibrate is not None:
+        raise UsageError("--temperature and --calibrate: expected one of the two")
     made = dict(item.split("=", 1) for item in settings.made)
     about = Export(
         name=settings.model.stem if settings.name is None else settings.name,
         labels=tuple(settings.labels),
         output=settings.output,
-        temperature=settings.temperature,
+        temperature=1.0 if settings.temperature is None else settings.temperature,
         made={key.strip(): value.strip() for key, value in made.items()},
     )
+    if settings.calibrate is not None:
+        about = _calibrated(settings.model, about, settings.calibrate)
     artifact = export(settings.model, about, settings.out, force=settings.force)
     _, manifest = find_artifact(artifact)
     print(f"{artifact} and {artifact.with_suffix('.json').name}: {manifest.id}")
     print(f"try it: emotion-worker --model {artifact}")
     return 0
+
+
+def _calibrated(model: Path, about: Export, pack_path: Path) -> Export:
+    """`about` with the temperature that fits the validation part of a pack."""
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from trainer.calibrate import fit_temperature
+    from trainer.measure import outputs_of
+    from trainer.network import Network
+    from trainer.pack import Pack
+    from trainer.progress import counting
+
+    pack = Pack.open(pack_path)
+    network = Network(model)
+    if len(about.labels) != network.classes:
+        return about  # `export` says what is wrong
+    terminal = Console(stderr=True)
+    with counting("fitting the temperature", terminal) as on_progress:
+        logits, crops = outputs_of(
+            network, about.labels, about.output, pack, "valid", on_progress=on_progress
+        )
+    temperature = fit_temperature(logits, crops.targets)
+    terminal.print(f"temperature {temperature:.3g}, fitted on {len(crops):,} validation faces",
+                   highlight=False)  # fmt: skip
+    data = f"{pack.header.name}, valid, pack {pack.header.fingerprint[:12]}, n={len(crops)}"
+    return replace(
+        about,
+        # Enough digits: the same pack gives the same manifest on any machine.
+        temperature=float(f"{temperature:.4g}"),
+        made={**about.made, "temperature_fitted_on": data},
+    )

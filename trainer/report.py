@@ -1,54 +1,46 @@
-"""An evaluation as text for people and as JSON for programs."""
+"""What was measured, as text for people and as JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from contract.artifact import ModelManifest
 from trainer.evaluate import ECE_BINS, Evaluation
+from trainer.measure import Measurement
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """An evaluation with what it was made from.
-
-    model     the artifact's id
-    data      what was measured on, in words
-    counts    how many rows of the data were used, and why the others were not
-    labels    the classes in the order of the evaluation's arrays
-    """
-
-    model: str
-    data: str
-    counts: dict[str, int]
-    labels: Sequence[str]
-    evaluation: Evaluation
-
-
-def as_json(report: Report) -> str:
-    """The report as a JSON object; what is undefined (recall of a class without images) is null."""
-    found = report.evaluation
-    classes = {
-        label: {
-            "n": int(found.confusion[row].sum()),
-            "precision": _number(found.precision[row]),
-            "recall": _number(found.recall[row]),
-            "f1": _number(found.f1[row]),
-        }
-        for row, label in enumerate(report.labels)
+def as_json(manifest: ModelManifest, measured: Sequence[Measurement]) -> str:
+    """The measurements as a JSON object; what is undefined (recall of a class without images) is
+    null."""
+    fields = {
+        "model": manifest.id,
+        "labels": list(manifest.labels),
+        "measured": [_measurement(manifest, found) for found in measured],
     }
-    fields: dict[str, Any] = {
-        "model": report.model,
-        "data": report.data,
-        "counts": report.counts,
-        "n": found.n,
+    return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _measurement(manifest: ModelManifest, found: Measurement) -> dict[str, Any]:
+    return {
+        "data": found.data,
+        "fingerprint": found.fingerprint,
+        "counts": dict(found.counts),
+        **_evaluation(found.single, manifest.labels),
+        "votes_nll_nats": found.votes_nll,
+        "with_flip": _scores(found.flipped),
+        "by_face_side_px": {str(side): _scores(one) for side, one in found.by_size.items()},
+    }
+
+
+def _scores(found: Evaluation) -> dict[str, Any]:
+    return {
         "accuracy": found.accuracy,
         "accuracy_interval_95": found.accuracy_interval,
         "macro_f1": found.macro_f1,
@@ -59,21 +51,35 @@ def as_json(report: Report) -> str:
             "after": found.ece_after,
             "temperature": found.temperature,
         },
-        "classes": classes,
-        "confusion": {"labels": list(report.labels), "rows_are_truth": found.confusion.tolist()},
     }
-    return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Print the report as tables."""
-    found = report.evaluation
-    counts = ", ".join(f"{what} {count:,}" for what, count in report.counts.items())
-    console.print(f"[bold]{report.model}[/] on {report.data}", highlight=False)
+def _evaluation(found: Evaluation, labels: Sequence[str]) -> dict[str, Any]:
+    classes = {
+        label: {
+            "n": int(found.confusion[row].sum()),
+            "precision": _number(found.precision[row]),
+            "recall": _number(found.recall[row]),
+            "f1": _number(found.f1[row]),
+        }
+        for row, label in enumerate(labels)
+    }
+    return {
+        "n": found.n,
+        **_scores(found),
+        "classes": classes,
+        "confusion": {"labels": list(labels), "rows_are_truth": found.confusion.tolist()},
+    }
+
+
+def print_measurement(manifest: ModelManifest, found: Measurement, console: Console) -> None:
+    """Print one measurement as tables."""
+    counts = ", ".join(f"{what} {count:,}" for what, count in found.counts.items())
+    console.print(f"[bold]{manifest.id}[/] on {found.data}", highlight=False)
     console.print(f"[dim]{counts}[/]\n", highlight=False)
     console.print(_summary(found))
-    console.print(_classes(report))
-    console.print(_confusion(report))
+    console.print(_classes(found.single, manifest.labels))
+    console.print(_confusion(found.single, manifest.labels))
     console.print(
         f"[dim]Intervals: 95 %, percentile bootstrap over images. macro-F1: mean of the classes' "
         f"F1. ECE: mean |accuracy - confidence| over {ECE_BINS} equally wide bins of the top "
@@ -82,13 +88,18 @@ def print_report(report: Report, console: Console) -> None:
     )
 
 
-def _summary(found: Evaluation) -> Table:
+def _summary(measured: Measurement) -> Table:
+    found, flipped = measured.single, measured.flipped
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("images", f"[bold]{found.n:,}[/]", "")
     table.add_row("accuracy", f"[bold]{found.accuracy:.1%}[/]", _interval(found.accuracy_interval))
+    table.add_row("", f"{flipped.accuracy:.1%}", "with the mirror image, too")
+    for side, one in sorted(measured.by_size.items()):
+        table.add_row("", f"{one.accuracy:.1%}", f"faces of {side} pixels")
     table.add_row("macro-F1", f"[bold]{found.macro_f1:.3f}[/]", _interval(found.macro_f1_interval))
     table.add_row("ECE", f"[bold]{found.ece_after:.3f}[/]", f"at temperature {found.temperature:g}")
     table.add_row("", f"{found.ece_before:.3f}", "at temperature 1")
+    table.add_row("votes", f"{measured.votes_nll:.3f}", "nats of cross-entropy")
     return table
 
 
@@ -97,13 +108,12 @@ def _interval(interval: tuple[float, float]) -> str:
     return f"{low:.3f} to {high:.3f}"
 
 
-def _classes(report: Report) -> Table:
-    found = report.evaluation
+def _classes(found: Evaluation, labels: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("class")
     for title in ("n", "recall", "precision", "F1"):
         table.add_column(title, justify="right")
-    for row, label in enumerate(report.labels):
+    for row, label in enumerate(labels):
         table.add_row(
             label,
             f"{found.confusion[row].sum():,}",
@@ -112,13 +122,13 @@ def _classes(report: Report) -> Table:
     return table
 
 
-def _confusion(report: Report) -> Table:
+def _confusion(found: Evaluation, labels: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="rows: truth, columns: prediction", title_style="dim")
     table.add_column("")
-    for label in report.labels:
+    for label in labels:
         table.add_column(label[:4], justify="right")  # eight whole names are wider than 80 columns
-    for row, label in enumerate(report.labels):
-        cells = report.evaluation.confusion[row].tolist()
+    for row, label in enumerate(labels):
+        cells = found.confusion[row].tolist()
         table.add_row(
             label,
             *(

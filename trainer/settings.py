@@ -15,31 +15,32 @@ from contract.process.settings import ProcessSettings
 
 
 class EvaluateSettings(ProcessSettings):
-    """Measure a classifier on photos it was not trained on.
+    """Measure a classifier on faces it was not trained on.
 
-    FERPLUS is the FER+ zip or its unpacked folder: data/FER2013Test/*.png with a label.csv, and
-    data/fer2013new.csv. A photo counts when most of its ten taggers agree (Barsoum 2016).
+    A PACK is made by emotion-trainer prepare. A face counts when most of those who labelled it
+    agree. Further packs are other data sets: what the model makes of faces it knows nothing of.
 
     Examples:
-      emotion-trainer evaluate ferplus.zip
-      emotion-trainer evaluate ferplus.zip --limit 256            (a quick look)
-      emotion-trainer evaluate ferplus/ --model mine.keras        (mine.json beside it)
-      emotion-trainer evaluate ferplus.zip --votes old            (n=3137, as in many papers)
-      emotion-trainer evaluate ferplus.zip --format json > report.json
+      emotion-trainer evaluate shipped ferplus.pack
+      emotion-trainer evaluate shipped ferplus.pack --limit 256       (a quick look)
+      emotion-trainer evaluate mine.keras mine.pack --out report      (mine.json beside it)
+      emotion-trainer evaluate mine.keras mine.pack ferplus.pack --format json > report.json
+
+    --out writes report.json, pictures (confusion, reliability, accuracy by size of the face) and
+    the model card, card.md.
     """
 
-    ferplus: CliPositionalArg[Path] = Field(description="the FER+ zip or its unpacked folder")
-    model: Path | None = Field(
-        None,
-        description="a .keras file with its manifest beside it, or the manifest; the shipped FER+ "
-        "model by default",
+    model: CliPositionalArg[Path] = Field(
+        description="a .keras file with its manifest beside it, or the manifest; shipped = the "
+        "FER+ model of this package"
     )
-    split: Literal["test", "valid"] = Field("test", description="the part of FER+ to measure on")
-    votes: Literal["new", "old"] = Field(
-        "new", description="new: fer2013new.csv; old: the label.csv in each folder"
+    packs: CliPositionalArg[list[Path]] = Field(
+        min_length=1, description="what to measure on, made by emotion-trainer prepare"
     )
+    split: Literal["test", "valid"] = Field("test", description="the part of the packs to measure")
     format: Literal["table", "json"] = Field("table", description="what is printed")
-    limit: int | None = Field(None, ge=1, description="measure on the first N photos only")
+    out: Path | None = Field(None, description="folder for report, pictures and model card")
+    limit: int | None = Field(None, ge=1, description="measure on the first N faces only")
 
 
 class ExportSettings(ProcessSettings):
@@ -51,7 +52,7 @@ class ExportSettings(ProcessSettings):
 
     Examples:
       emotion-trainer export mine.keras --labels neutral,happiness,sadness --out artifacts
-      emotion-trainer export mine.keras --labels 중립,기쁨,슬픔 --name korean --temperature 1.4
+      emotion-trainer export mine.keras --labels 중립,기쁨,슬픔 --name korean --calibrate mine.pack
       emotion-trainer export mine.keras --labels sad,glad --output probabilities \\
           --made "data=my photos, 2 classes" --made "licence=private"
       emotion-worker --model artifacts/mine.keras
@@ -64,8 +65,14 @@ class ExportSettings(ProcessSettings):
     name: str | None = Field(
         None, description="short name, part of every event; the file's name by default"
     )
-    temperature: float = Field(
-        1.0, ge=1e-3, le=1e3, description="logits are divided by it, so that scores are calibrated"
+    temperature: float | None = Field(
+        None,
+        ge=1e-3,
+        le=1e3,
+        description="logits are divided by it, so that scores are calibrated; 1 by default",
+    )
+    calibrate: Path | None = Field(
+        None, description="a pack: fit the temperature on its validation part"
     )
     output: Literal["logits", "probabilities"] = Field(
         "logits", description="probabilities: the model ends in a softmax"
@@ -102,7 +109,7 @@ class TrainerSettings(BaseSettings):
     """Measure emotion classifiers and hand them to the worker.
 
     Examples:
-      emotion-trainer evaluate ferplus.zip
+      emotion-trainer evaluate shipped ferplus.pack
       emotion-trainer export mine.keras --labels neutral,happiness,sadness
       emotion-trainer export --help
 
@@ -112,7 +119,7 @@ class TrainerSettings(BaseSettings):
     model_config = ProcessSettings.model_config
 
     evaluate: CliSubCommand[EvaluateSettings] = Field(
-        description="accuracy and calibration of an artifact on FER+"
+        description="accuracy and calibration of a model; its model card"
     )
     export: CliSubCommand[ExportSettings] = Field(
         description="a .keras file and its labels become an artifact for the worker"

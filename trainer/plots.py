@@ -1,0 +1,100 @@
+"""What was measured, as pictures: PNG files for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contract.errors import UsageError
+from trainer.evaluate import ECE_BINS, Evaluation, Floats, Ints
+
+_BLUE, _GRAY = "#2f6db3", "#9a9a9a"
+
+
+def plot_confusion(found: Evaluation, labels: Sequence[str], title: str, path: Path) -> None:
+    """The confusion matrix: each row in per cent of its truth, with the counts."""
+    plt = _pyplot()
+    sums = found.confusion.sum(axis=1, keepdims=True)
+    share = np.divide(found.confusion, sums, out=np.zeros(found.confusion.shape), where=sums > 0)
+    figure, axes = plt.subplots(figsize=(1.2 + 0.95 * len(labels), 1.0 + 0.8 * len(labels)))
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(share.shape):
+        count = int(found.confusion[row, column])
+        if count:
+            axes.text(
+                column, row, f"{share[row, column]:.0%}\n{count:,}", ha="center", va="center",
+                fontsize=8, color="white" if share[row, column] > 0.5 else "black",
+            )  # fmt: skip
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true (majority of the votes)")
+    axes.set_title(f"{title}\n{found.accuracy:.1%} of {found.n:,} right", fontsize=11)
+    _save(plt, figure, path)
+
+
+def plot_reliability(probabilities: Floats, truth: Ints, title: str, path: Path) -> None:
+    """Reliability diagram (Guo et al. 2017): accuracy against confidence, and how many there
+    are."""
+    plt = _pyplot()
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == truth
+    edges = np.linspace(0, 1, ECE_BINS + 1)
+    place = np.clip(np.searchsorted(edges[1:-1], confidence, side="left"), 0, ECE_BINS - 1)
+    counts = np.bincount(place, minlength=ECE_BINS)
+    hits = np.bincount(place, weights=correct, minlength=ECE_BINS)
+    middle, width = (edges[:-1] + edges[1:]) / 2, 1 / ECE_BINS
+    figure, (upper, lower) = plt.subplots(
+        2, 1, figsize=(5, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    filled = counts > 0
+    upper.bar(middle[filled], hits[filled] / counts[filled], width * 0.92, color=_BLUE)
+    upper.plot([0, 1], [0, 1], "--", color=_GRAY, label="as sure as it is right")
+    upper.set_ylabel("share that is right")
+    upper.set_ylim(0, 1)
+    upper.legend(loc="upper left", frameon=False)
+    upper.set_title(title, fontsize=11)
+    lower.bar(middle, counts, width * 0.92, color=_GRAY)
+    lower.set_ylabel("faces")
+    lower.set_xlabel("score of the top emotion")
+    lower.set_xlim(0, 1)
+    _save(plt, figure, path)
+
+
+def plot_sizes(
+    by_size: Mapping[int, Evaluation], whole: Evaluation, side_px: int, title: str, path: Path
+) -> None:
+    """Accuracy against the size of the face, with 95 % intervals."""
+    plt = _pyplot()
+    sides = [*sorted(by_size), *([side_px] if side_px not in by_size else [])]
+    found = [by_size.get(side, whole) for side in sides]
+    middle = np.array([one.accuracy for one in found]) * 100
+    bounds = np.array([one.accuracy_interval for one in found]).T * 100
+    figure, axes = plt.subplots(figsize=(5, 3.6), layout="constrained")
+    axes.errorbar(sides, middle, np.abs(bounds - middle), marker="o", capsize=4, color=_BLUE)
+    axes.set_xticks(sides)
+    axes.set_xlabel("side of the face, pixels")
+    axes.set_ylabel("accuracy, %")
+    axes.grid(alpha=0.3)
+    axes.set_title(title, fontsize=11)
+    _save(plt, figure, path)
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise UsageError("pictures need matplotlib: install emotion-stream[train]") from error
+    matplotlib.use("Agg")  # no display
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def _save(plt: Any, figure: Any, path: Path) -> None:
+    # No date and no version inside: the same figures give the same file.
+    figure.savefig(path, dpi=130, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
