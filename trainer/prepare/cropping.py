@@ -235,7 +235,8 @@ def _is_inside(box: Box, image: Bgr, top: int, left: int) -> bool:
     height, width = image.shape[:2]
     across = min(box.right, left + width) - max(box.left, left)
     down = min(box.bottom, top + height) - max(box.top, top)
-    return 2 * max(0, across) * max(0, down) >= box.width * box.height
+    inside: int = max(0, across) * max(0, down)
+    return 2 * inside >= box.width * box.height
 
 
 def _edges(box: Box) -> BoxEdges:
