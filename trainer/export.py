@@ -34,7 +34,8 @@ class Export:
 def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Path:
     """Write `out/NAME.keras` and `out/NAME.json`; returns the path of the first.
 
-    The weights are written as float16. The model is loaded and run. The pair is made in a temporary folder, read back and moved
+    The weights are written as float16. The model is loaded and run. The pair is made in a temporary
+    folder, read back and moved
     into place only then, so nothing half-written ever bears the name.
 
     Raises `UsageError` when the model does not fit what is said about it or the artifact exists

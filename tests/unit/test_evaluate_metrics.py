@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from trainer.evaluate import (
-    Evaluation,
     Floats,
     Ints,
     accuracy,
@@ -27,7 +25,6 @@ from trainer.evaluate import (
     precision_recall,
     softmax,
 )
-from trainer.report import Report, as_json
 
 TRUTH = np.array([0, 0, 0, 1, 1, 2], np.int64)
 PREDICTED = np.array([0, 0, 1, 1, 0, 1], np.int64)
@@ -186,13 +183,3 @@ def test_the_same_outputs_give_the_same_interval() -> None:
 def test_other_arrays_are_refused(logits: Floats, truth: Ints, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         evaluate(logits, truth, 1.0)
-
-
-def test_json_says_null_where_nothing_is_defined() -> None:
-    found: Evaluation = evaluate(one_hot(PREDICTED, 4), TRUTH, 0.6)
-    report = json.loads(as_json(Report("m@1", "data", {"used": 6}, ("a", "b", "c", "d"), found)))
-    assert report["classes"]["d"] == {"n": 0, "precision": None, "recall": None, "f1": None}
-    assert report["classes"]["a"]["n"] == 3
-    assert report["accuracy"] == 0.5
-    assert report["ece"]["temperature"] == 0.6
-    assert np.trace(report["confusion"]["rows_are_truth"]) == 3

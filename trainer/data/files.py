@@ -23,7 +23,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _UTF8_FLAG = 0x800
 _ENCRYPTED_FLAG = 0x1
 _LOCAL_HEADER_BYTES = 30
-_IGNORED = ("__MACOSX", ".")
+IGNORED = ("__MACOSX", ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"{folder}: cannot read the folder: {error.strerror}") from error
     for entry in entries:
-        if entry.name.startswith(_IGNORED):
+        if entry.name.startswith(IGNORED):
             continue
         if entry.is_dir():
             if not entry.is_symlink():  # it may lead back up
@@ -198,7 +198,7 @@ def _members(path: Path, prefix: str) -> Iterator[File]:
         name = member_name(info)
         if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
             continue
-        if any(part.startswith(_IGNORED) for part in name.split("/")):
+        if any(part.startswith(IGNORED) for part in name.split("/")):
             continue
         yield File(
             prefix + name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contract.errors import UsageError
-from trainer.data.files import DataSet, File
+from trainer.data.files import IGNORED, DataSet, File, composed
 from trainer.data.labels import LEFT_OUT, UNSURE, LabelMap, plain
 from trainer.data.record import Reading, Record
 from trainer.pack import Split
@@ -45,7 +45,26 @@ def read_folder(data: DataSet, labels: LabelMap) -> Reading:
         reading.records.append(Record(file.name, file.source, ((label, 1.0),), split=split))
     if not reading.records:
         raise UsageError(f"{data.path}: expected a folder per class with images in it, found none")
+    _refuse_empty(data, images, labels)
     return reading
+
+
+def _refuse_empty(data: DataSet, images: Sequence[File], labels: LabelMap) -> None:
+    """A folder beside the classes' folders without any image is a class that nobody filled."""
+    if not data.path.is_dir():
+        return
+    depth = _common_depth(images)
+    paths = [file.name.split("/")[:-1] for file in images]
+    splits = any(len(path) > depth and split_of(path[depth]) for path in paths)
+    level = depth + splits
+    full = {labels.get_or_keep(path[level]) for path in paths if len(path) > level}
+    for top in {"/".join(path[:level]) for path in paths}:
+        for folder in sorted((data.path / top).iterdir()):
+            name = composed(folder.name)
+            if not folder.is_dir() or name.startswith(IGNORED) or split_of(name):
+                continue
+            if labels.get_or_keep(name) not in full:
+                raise UsageError(f"{folder}: the folder of a class has no image in it")
 
 
 def _common_depth(images: Sequence[File]) -> int:
