@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -52,6 +53,7 @@ def run(settings: PrepareSettings) -> int:
         terminal.print(f"reading {what.data} ...", highlight=False)
     # Photos are decoded by threads already; OpenCV's own beside them would fight for the cores.
     cv2.setNumThreads(1)
+    warnings.filterwarnings("ignore", module="PIL")  # half of all phones write EXIF it dislikes
     reading = read(what)
     stop = stop_on_signals()
     try:

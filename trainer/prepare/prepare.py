@@ -174,7 +174,10 @@ def _pack(
         else:
             same = hashlib.blake2b(outcome.data, digest_size=8).digest()
             rows.append((record, replace(outcome, data=b""), same))
-    labels = _labels(what, reading, [record for record, _, _ in rows], refused)
+    if not rows:
+        journal.remove()
+        raise UsageError(f"{what.data}: no image can be used: {_reasons(reading, refused)}")
+    labels = _labels(what, reading.records)
     agreed = [_agreed(record, labels) for record, _, _ in rows]
     _refuse_empty_classes(what, labels, agreed, reading, refused)
     members = [
@@ -227,11 +230,7 @@ def _pack(
     return Prepared(pack, found, tuple(warnings), sheet_path)
 
 
-def _labels(
-    what: Preparation, reading: Reading, records: Sequence[Record], refused: Sequence[Refused]
-) -> tuple[str, ...]:
-    if not records:
-        raise UsageError(f"{what.data}: no image can be used: {_reasons(reading, refused)}")
+def _labels(what: Preparation, records: Sequence[Record]) -> tuple[str, ...]:
     seen = {label for record in records for label, _ in record.votes}
     labels = what.labels or read_label_map(what.label_map).sorted(seen)
     if len(labels) < 2:
@@ -261,10 +260,11 @@ def _refuse_empty_classes(
     usable = set(agreed)
     empty = [label for label in labels if label not in usable]
     if empty:
-        others = ",".join(label for label in labels if label in usable)
+        others = [label for label in labels if label in usable]
+        hint = f"; --labels {','.join(others)} leaves it out" if len(others) > 1 else ""
         raise UsageError(
             f"{what.data}: no image of {', '.join(empty)} can be used "
-            f"({_reasons(reading, refused)}); --labels {others} leaves the class out"
+            f"({_reasons(reading, refused)}){hint}"
         )
 
 
