@@ -83,6 +83,7 @@ def contact_sheet(crops: Sequence[Gray], columns: int = FACES_A_LINE) -> Gray:
     """Gray crops (side, side) in lines of `columns`, as one gray picture."""
     side = crops[0].shape[0]
     cell = side + _GAP_PX
+    columns = min(columns, len(crops))
     lines = -(-len(crops) // columns)
     picture = np.full((lines * cell - _GAP_PX, columns * cell - _GAP_PX), 128, np.uint8)
     for place, crop in enumerate(crops):
