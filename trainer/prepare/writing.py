@@ -180,9 +180,9 @@ def _warnings(what: Preparation, facts: Mapping[str, Any]) -> list[str]:
             warnings.append(f"{label} has no image in {' and '.join(missing)}")
     persons = facts.get("persons", {}).get("in more than one split", 0)
     if persons and what.split != "image":
-        warnings.append(f"{persons:,} persons are in more than one split")
+        warnings.append(f"persons in more than one split: {persons:,}")
     if across := facts["duplicates"]["across splits"]:
-        warnings.append(f"{across:,} pairs of nearly the same crop are in different splits")
+        warnings.append(f"pairs of nearly the same crop in different splits: {across:,}")
     return warnings
 
 
