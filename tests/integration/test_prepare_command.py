@@ -366,10 +366,10 @@ def test_a_photo_in_training_and_in_test_is_told(
     out = tmp_path / "a.pack"
     assert prepare(zip_up(tmp_path / "a.zip", members), "--out", out) == 0
     twins = facts_of(out)["duplicates"]
-    assert (twins["across splits"], twins["between"]) == (1, {"train and test": 1})
+    assert (twins["groups across splits"], twins["copies with the same pixels"]) == (1, 1)
     assert twins["examples"] == [["test/sad/1.png", "train/sad/1.png"]]
     assert twins["crops with a twin in another split"] == {"train": 1, "valid": 0, "test": 1}
-    assert "pairs of nearly the same crop in different splits: 1" in capsys.readouterr().out
+    assert "crops with a twin in another split: train 1, valid 0, test 1" in capsys.readouterr().out
 
 
 def test_a_terminal_shows_how_far_it_is(tmp_path: Path) -> None:

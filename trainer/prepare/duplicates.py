@@ -66,6 +66,25 @@ def near_duplicates(coarse: Sequence[bytes], fine: Sequence[bytes]) -> Pairs:
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
+def grouped(pairs: Pairs) -> list[list[int]]:
+    """The crops that pairs join, directly or through others, as rising rows."""
+    leader: dict[int, int] = {}
+
+    def lead(row: int) -> int:
+        while (above := leader.setdefault(row, row)) != row:
+            leader[row] = leader[above]  # shorter ways for those who come later
+            row = above
+        return row
+
+    for first, second in pairs.tolist():
+        one, other = lead(first), lead(second)
+        leader[max(one, other)] = min(one, other)
+    groups: dict[int, list[int]] = {}
+    for row in sorted(leader):
+        groups.setdefault(lead(row), []).append(row)
+    return list(groups.values())
+
+
 def _candidates(rows: npt.NDArray[np.int64]) -> Pairs:
     if len(rows) > _MOST_COMPARED:
         return _neighbours(rows)

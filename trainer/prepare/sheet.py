@@ -149,7 +149,8 @@ def _duplicates(audit: Audit, crop_of: CropOf) -> str:
         return text
     shown = [audit.across[i] for i in spread(range(len(audit.across)), PAIRS_SHOWN)]
     crops = [crop_of(row) for pair in shown for row in (pair.first, pair.second)]
-    return f"{text}<p>Pairs in different splits, side by side:</p>{_picture(contact_sheet(crops))}"
+    title = "<p>Two of each group that is in different splits, side by side:</p>"
+    return f"{text}{title}{_picture(contact_sheet(crops))}"
 
 
 def _faces(label: str, rows: Sequence[int], crop_of: CropOf) -> str:

@@ -181,8 +181,10 @@ def _warnings(what: Preparation, facts: Mapping[str, Any]) -> list[str]:
     persons = facts.get("persons", {}).get("in more than one split", 0)
     if persons and what.split != "image":
         warnings.append(f"persons in more than one split: {persons:,}")
-    if across := facts["duplicates"]["across splits"]:
-        warnings.append(f"pairs of nearly the same crop in different splits: {across:,}")
+    twins = facts["duplicates"]["crops with a twin in another split"]
+    if any(twins.values()):
+        each = ", ".join(f"{name} {count:,}" for name, count in twins.items())
+        warnings.append(f"crops with a twin in another split: {each}")
     return warnings
 
 
