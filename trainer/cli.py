@@ -10,7 +10,13 @@ from contract.artifact import ModelManifest, find_artifact
 from contract.errors import ArtifactError, EmotionStreamError, UsageError
 from contract.process.command import run_command
 from contract.process.settings import read_settings
-from trainer.settings import EvaluateSettings, ExportSettings, TrainerSettings, quoted
+from trainer.settings import (
+    EvaluateSettings,
+    ExportSettings,
+    PrepareSettings,
+    TrainerSettings,
+    quoted,
+)
 
 PROGRAM = "emotion-trainer"
 # The trainer imports nothing of the worker that runs, but both come in one distribution.
@@ -22,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     command, rest = arguments[:1], quoted(arguments[1:])
     # Each command reads its own settings, so that a fault names --limit and not --evaluate.limit.
+    if command == ["prepare"]:
+        return run_command(PrepareSettings, f"{PROGRAM} prepare", _prepare, rest)
     if command == ["evaluate"]:
         return run_command(EvaluateSettings, f"{PROGRAM} evaluate", _evaluate, rest)
     if command == ["export"]:
@@ -33,10 +41,16 @@ def _no_command(arguments: Sequence[str]) -> int:
     """--help, an unknown command or none at all: argparse answers the first two and exits."""
     try:
         read_settings(TrainerSettings, PROGRAM, arguments)
-        raise UsageError(f"expected a command: evaluate or export (see {PROGRAM} --help)")
+        raise UsageError(f"expected a command: prepare, evaluate or export (see {PROGRAM} --help)")
     except EmotionStreamError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _prepare(settings: PrepareSettings) -> int:
+    from trainer.prepare.command import run
+
+    return run(settings)
 
 
 def _evaluate(settings: EvaluateSettings) -> int:

@@ -116,6 +116,11 @@ class PackWriter:
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def fingerprint(self) -> str:
+        """Of what was added so far."""
+        return self._content.hexdigest()
+
     def finish(self) -> Pack:
         """Write the tables, put the file in place of any pack of that name, and open it."""
         text = json.dumps({"ids": self._ids, "persons": list(self._persons)}).encode()

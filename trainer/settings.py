@@ -42,6 +42,59 @@ class EvaluateSettings(ProcessSettings):
     limit: int | None = Field(None, ge=1, description="measure on the first N photos only")
 
 
+class PrepareSettings(ProcessSettings):
+    """Make a data set into one file to train from, and say what is in it.
+
+    DATA is a folder or a zip: FER+ (its folders, or fer2013.csv with fer2013new.csv), AI Hub's
+    한국인 감정인식을 위한 복합 영상, K-Face, a folder per class, or a CSV with the columns
+    path,label[,person,split] beside the images. Zips are read in place. Photos are cropped with
+    the worker's own detector; where the data names persons, no person is in two splits.
+
+    Beside OUT.pack come OUT.audit.html (look at it before you train) and OUT.audit.json. Stopped
+    or killed, the same command goes on where it was.
+
+    Examples:
+      emotion-trainer prepare ferplus.zip --out ferplus.pack
+      emotion-trainer prepare aihub/ --out aihub.pack
+      emotion-trainer prepare photos/ --out mine.pack --label-map names.toml
+      emotion-trainer prepare muxspace.zip --faces close-up --out muxspace.pack --limit 500
+    """
+
+    data: CliPositionalArg[Path] = Field(description="the data set: a folder, a zip or a CSV")
+    out: Path = Field(description="the pack to write, as in my.pack")
+    format: Literal["auto", "ferplus", "aihub", "kface", "table", "folder"] = Field(
+        "auto", description="how DATA is laid out; auto looks at the names"
+    )
+    faces: Literal["auto", "find", "close-up", "whole"] = Field(
+        "auto",
+        description="find: photos, whose faces are found; close-up: the same with a margin put "
+        "around them first; whole: the images are crops already; auto: as the data set's layout "
+        "says, and small squares of one size are crops",
+    )
+    split: Literal["auto", "person", "image"] = Field(
+        "auto",
+        description="auto: the data's own parts unless persons are in two of them, else by person "
+        "or, where none are named, by image; image: only to see how much a split that mixes "
+        "persons flatters",
+    )
+    labels: list[str] = Field(
+        [], description="only these classes, in this order: a,b,c; by default all in the data"
+    )
+    label_map: Path | None = Field(
+        None, description="a file with more label names, laid out as trainer/data/labels.toml"
+    )
+    limit: int | None = Field(None, ge=1, description="about this many images only (a quick look)")
+    threads: int | None = Field(
+        None, ge=1, le=256, description="threads that decode; by default one for each core"
+    )
+    force: bool = Field(False, description="replace a pack, and what another run has left")
+
+    @field_validator("labels")
+    @classmethod
+    def _labels(cls, value: list[str]) -> list[str]:
+        return ExportSettings._labels(value)
+
+
 class ExportSettings(ProcessSettings):
     """Make a trained Keras model into an artifact that `emotion-worker --model` takes.
 
@@ -99,9 +152,10 @@ class ExportSettings(ProcessSettings):
 
 
 class TrainerSettings(BaseSettings):
-    """Measure emotion classifiers and hand them to the worker.
+    """Prepare data, measure emotion classifiers and hand them to the worker.
 
     Examples:
+      emotion-trainer prepare photos/ --out mine.pack
       emotion-trainer evaluate ferplus.zip
       emotion-trainer export mine.keras --labels neutral,happiness,sadness
       emotion-trainer export --help
@@ -111,6 +165,9 @@ class TrainerSettings(BaseSettings):
 
     model_config = ProcessSettings.model_config
 
+    prepare: CliSubCommand[PrepareSettings] = Field(
+        description="a data set becomes a pack to train from, and an audit of it"
+    )
     evaluate: CliSubCommand[EvaluateSettings] = Field(
         description="accuracy and calibration of an artifact on FER+"
     )

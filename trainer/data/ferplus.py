@@ -34,13 +34,13 @@ Votes = Literal["new", "old"]
 
 _VOTES = (*CLASSES, "unknown", "NF")  # NF: not a face
 _MOST_VOTES = 1_000_000  # far more than ten taggers gave, far less than an int64 holds
-_HEADER = ["Usage", "Image name", *_VOTES]
-_FOLDERS: dict[Split, str] = {
+HEADER = ["Usage", "Image name", *_VOTES]
+FOLDERS: dict[Split, str] = {
     "train": "FER2013Train",
     "valid": "FER2013Valid",
     "test": "FER2013Test",
 }
-_USAGES: dict[Split, str] = {
+USAGES: dict[Split, str] = {
     "train": "Training",
     "valid": "PublicTest",
     "test": "PrivateTest",
@@ -81,10 +81,10 @@ def read_split(path: Path, split: Split, votes: Votes = "new") -> FerPlusSplit:
     Raises `UsageError` naming what is missing or malformed.
     """
     with _opened(path) as root:
-        folder = root / _FOLDERS[split]
+        folder = root / FOLDERS[split]
         rows = list(_new_rows(root, path, split) if votes == "new" else _old_rows(folder, path))
         if not folder.is_dir():
-            raise UsageError(f"{path}: expected the folder {_FOLDERS[split]} in it, found none")
+            raise UsageError(f"{path}: expected the folder {FOLDERS[split]} in it, found none")
         named = [row for row in rows if row.name]
         found: list[tuple[_Row, npt.NDArray[np.uint8]]] = []
         without_image = unreadable = 0
@@ -103,7 +103,7 @@ def read_split(path: Path, split: Split, votes: Votes = "new") -> FerPlusSplit:
                 found.append((row, image))
     if not found:
         raise UsageError(
-            f"{path}: expected images in {_FOLDERS[split]}, found none of the {len(named):,} "
+            f"{path}: expected images in {FOLDERS[split]}, found none of the {len(named):,} "
             f"that the votes name ({unreadable:,} unreadable)"
         )
     return FerPlusSplit(
@@ -146,9 +146,9 @@ def _opened(path: Path) -> Iterator[Traversable]:
 
 def _root(top: Traversable, path: Path) -> Traversable:
     for root in (top, top / "data"):
-        if any((root / folder).is_dir() for folder in _FOLDERS.values()):
+        if any((root / folder).is_dir() for folder in FOLDERS.values()):
             return root
-    wanted = ", ".join(_FOLDERS.values())
+    wanted = ", ".join(FOLDERS.values())
     raise UsageError(f"{path}: expected {wanted} in it or in its data folder, found none")
 
 
@@ -156,10 +156,10 @@ def _new_rows(root: Traversable, path: Path, split: Split) -> Iterator[_Row]:
     source = f"{path}: fer2013new.csv"
     lines = _lines(root / "fer2013new.csv", source)
     header = next(lines, [])
-    if header != _HEADER:
-        raise UsageError(f"{source}: expected the columns {','.join(_HEADER)}, got {header!r}")
+    if header != HEADER:
+        raise UsageError(f"{source}: expected the columns {','.join(HEADER)}, got {header!r}")
     for number, line in enumerate(lines, start=2):
-        if line and line[0] == _USAGES[split]:
+        if line and line[0] == USAGES[split]:
             yield _row(line[1] if len(line) > 1 else "", line, source, number)
 
 
@@ -187,10 +187,11 @@ def _row(name: str, line: list[str], source: str, number: int) -> _Row:
     name = name.strip()
     if "/" in name or "\0" in name:
         raise UsageError(f"{source}: row {number}: expected an image's file name, got {name!r}")
-    return _Row(name, _counts(line, source, number))
+    return _Row(name, vote_counts(line, source, number))
 
 
-def _counts(line: list[str], source: str, number: int) -> tuple[int, ...]:
+def vote_counts(line: list[str], source: str, number: int) -> tuple[int, ...]:
+    """The ten votes in a row of a votes file. Raises `UsageError` naming the row."""
     try:
         counts = tuple(int(cell) for cell in line[2:])
     except ValueError:
