@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from contract.errors import UsageError
 from trainer import targets as wanted
 from trainer.crops import resized
+from trainer.curves import draw_curves
 from trainer.feed import Feed
 from trainer.judge import Judge
 from trainer.keeper import Keeper, Valid
@@ -148,6 +150,10 @@ def _ended(
     best = dict(keeper.best)
     finished = keeper.epoch >= recipe.train.epochs or keeper.out_of_patience
     folder.write_history(keeper.history)
+    if find_spec("matplotlib") is not None:  # not on every machine that is lent
+        draw_curves(
+            folder.path / "curves.png", keeper.history, f"{pack.header.name}, {recipe.name}"
+        )
     save_model(folder.model, recipe, len(pack.labels), keeper.best_values)
     if options.answers:
         keeper.judge.take(keeper.best_values)
