@@ -5,6 +5,7 @@ Every run has a folder; one that has ended is not repeated, one that was killed 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,7 @@ from trainer.switches import REFERENCE, ModelSwitches
 from trainer.whole import write_json, write_text
 
 STOCK = "stock"
+_SIZES = ("side_px", "blocks", "width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def variants(base: ModelSwitches) -> dict[str, ModelSwitches]:
         "without min-max" if stock.min_max else "min-max": {"min_max": not stock.min_max},
     }
     named = {STOCK: stock} | {f"+ {name}": replace(stock, **new) for name, new in changes.items()}
-    sizes = {"side_px": base.side_px, "blocks": base.blocks, "width": base.width}
+    sizes: dict[str, Any] = {key: getattr(base, key) for key in _SIZES}
     return named | {"all of the reference": replace(REFERENCE, **sizes)}
 
 
@@ -109,7 +111,7 @@ def ablate(
         if only(name)
     }
     seed_recipe = read_recipe("seed")
-    sizes = {key: getattr(recipe.model, key) for key in ("side_px", "blocks", "width")}
+    sizes = {key: getattr(recipe.model, key) for key in _SIZES}
     comparison = {
         "recipe seed": replace(
             seed_recipe,
@@ -166,8 +168,6 @@ def as_markdown(rows: list[Row], epochs: int) -> str:
 
 
 def _rows(out: Path, plan: Mapping[str, Recipe], seeds: int, labels: int) -> list[Row]:
-    import json
-
     rows: list[Row] = []
     for name, recipe in plan.items():
         results = [

@@ -6,6 +6,7 @@ little installed (`python -m trainer.gpu`).
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -151,9 +152,8 @@ def _ended(
     finished = keeper.epoch >= recipe.train.epochs or keeper.out_of_patience
     folder.write_history(keeper.history)
     if find_spec("matplotlib") is not None:  # not on every machine that is lent
-        draw_curves(
-            folder.path / "curves.png", keeper.history, f"{pack.header.name}, {recipe.name}"
-        )
+        title = f"{pack.header.name}, recipe {recipe.name}, seed {options.seed}"
+        draw_curves(folder.path / "curves.png", keeper.history, title)
     save_model(folder.model, recipe, len(pack.labels), keeper.best_values)
     if options.answers:
         keeper.judge.take(keeper.best_values)
@@ -177,10 +177,17 @@ def _inputs(pack: Pack, recipe: Recipe, options: Options) -> dict[str, Any]:
         "labels": list(pack.labels),
         "recipe": as_toml(recipe),
         "seed": options.seed,
-        "teachers": [teacher.name for teacher in options.teachers],
+        "teachers": [_sha256(teacher) for teacher in options.teachers],
         "keras": keras.__version__,
         "backend": keras.config.backend(),
     }
+
+
+def _sha256(teacher: Path) -> str:
+    if not teacher.is_file():
+        raise UsageError(f"{teacher}: no such teacher")
+    with teacher.open("rb") as stream:  # not contract.artifact's: that needs msgpack
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _held(

@@ -1,7 +1,7 @@
 """`python -m trainer.gpu`: train where there is a GPU and little else installed.
 
-Needs numpy, OpenCV, Keras and JAX (or TensorFlow) only; prints lines. For machines that are lent for
-minutes: the run's folder stays there for the next call, what must come back goes to --out, in
+Needs numpy, OpenCV, Keras and JAX (or TensorFlow) only; prints lines. For machines that are lent
+for minutes: the run's folder stays there for the next call, what must come back goes to --out, in
 files of at most 15 MiB (`cat model.keras.* > model.keras`).
 """
 
@@ -60,6 +60,7 @@ def bring_back(run: Path, out: Path) -> None:
     half = run / "model.half.keras"
     write_half(run / "model.keras", half)
     content = half.read_bytes()
+    half.unlink()
     for number, start in enumerate(range(0, len(content), PART_BYTES)):
         with whole(out / f"model.keras.{number}") as unfinished:
             unfinished.write_bytes(content[start : start + PART_BYTES])
