@@ -6,6 +6,7 @@ Every run has a folder; one that has ended is not repeated, one that was killed 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -95,6 +96,7 @@ def ablate(
     seeds: int,
     minutes: float | None,
     held_mb: float,
+    stop: threading.Event | None = None,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
     only: Callable[[str], bool] = lambda name: True,
@@ -128,10 +130,10 @@ def ablate(
             if (folder / "result.json").is_file():
                 continue
             left = None if minutes is None else minutes - (clock() - began_s) / 60
-            if left is not None and left <= 0:
+            if (left is not None and left <= 0) or (stop is not None and stop.is_set()):
                 continue
             progress.note(f"{name}, seed {seed}")
-            options = Options(seed=seed, minutes=left, held_mb=held_mb)
+            options = Options(seed=seed, minutes=left, held_mb=held_mb, stop=stop)
             outcome = train(pack, one, folder, options, progress)
             if outcome.finished:
                 result = {"valid": outcome.best["valid_accuracy"]} | _tested(pack, one, folder)

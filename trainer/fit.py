@@ -42,7 +42,7 @@ _MB = 10**6
 class Outcome:
     """How a run stands.
 
-    finished   False: stopped by --minutes; the same call goes on
+    finished   False: stopped by `minutes` or `stop`; the same call goes on
     epochs     done
     best       the history entry of the best epoch
     """
@@ -63,9 +63,10 @@ def train(
     """Train into the folder `out`; a run already in it goes on, one that has ended is returned.
 
     Raises `UsageError` for a pack that cannot be learned from or a folder of another run,
-    `Diverged` when the loss becomes NaN. Ctrl-C leaves a run that goes on.
+    `Diverged` when the loss becomes NaN. A KeyboardInterrupt leaves the last state saved.
     """
     options, progress = options or Options(), progress or Lines()
+    logging = _tensorboard(options)
     started_s = clock()
     rows = wanted.training_rows(pack, recipe.train)
     valid_rows = pack.split("valid")
@@ -112,7 +113,7 @@ def train(
             feed,
             epochs=recipe.train.epochs,
             initial_epoch=keeper.epoch,
-            callbacks=[keeper, *_tensorboard(options)],
+            callbacks=[keeper, *logging],
             shuffle=False,  # the feed knows the order, of every epoch
             verbose=0,
         )
@@ -207,4 +208,7 @@ def _compiled(options: Options) -> bool:
 def _tensorboard(options: Options) -> list[Any]:
     if options.log_dir is None:
         return []
+    missing = [name for name in ("tensorflow", "tensorboard") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"TensorBoard's logs need {', '.join(missing)}: pip install it")
     return [keras.callbacks.TensorBoard(str(options.log_dir), write_graph=False)]

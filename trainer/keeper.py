@@ -145,6 +145,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no ty
         late = minutes is not None and (
             self.clock() - self.started_s + 1.5 * spent_s > 60 * minutes
         )
+        late = late or (self.options.stop is not None and self.options.stop.is_set())
         last = self.epoch == self.epochs or self.out_of_patience
         if late or last:
             self.training.stop_training = True

@@ -78,8 +78,8 @@ class TrainSettings:
     warm_up_epochs   the rate rises from 0 in so many
     weight_decay     of kernels only, never of biases and batch norms. With sgd, added to the
                      gradient times the weight; with adam, taken off the weight times the rate
-    decay_squeeze    also of squeeze-excite's kernels. In the reference, decay has brought those of
-                     the last stages to zero: no longer excited by anything
+    decay_squeeze    also of squeeze-excite's kernels. In the reference, decay has brought them to
+                     zero in every block: they do nothing
     targets          "votes": their distribution; "hard": the majority
     min_votes        a label with fewer of a crop's votes than this counts as not voted for, unless
                      all have
@@ -90,7 +90,8 @@ class TrainSettings:
                      (arXiv 2007.07314)
     ema              momentum of the running mean of all weights that is kept; 0 = the last weights
     clip_norm        longest gradient; 0 = any
-    patience         epochs without a better validation accuracy before training ends; 0 = never
+    patience         epochs without a better validation accuracy, or the same at a lower loss, until
+                     training ends; 0 = never
     """
 
     epochs: int = 100

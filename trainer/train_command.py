@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 
 from contract.process.logs import native_output_to_debug
+from contract.process.stop import stop_on_signals
 from trainer.pack import Pack
 from trainer.progress import Bar, Lines, Progress
 from trainer.recipe import read_recipe
@@ -35,6 +37,7 @@ def run_train(settings: TrainCommandSettings) -> int:
             held_mb=settings.held_mb,
             answers=settings.answers,
             log_dir=settings.tensorboard,
+            stop=_stop(progress),
         )
         try:
             outcome = train(pack, recipe, settings.out, options, progress)
@@ -48,7 +51,7 @@ def run_train(settings: TrainCommandSettings) -> int:
     )
     if not outcome.finished:
         print("not finished: the same command goes on")
-    return 0
+    return STOPPED if options.stop is not None and options.stop.is_set() else 0
 
 
 def run_ablate(settings: AblateSettings) -> int:
@@ -69,12 +72,19 @@ def run_ablate(settings: AblateSettings) -> int:
                 minutes=settings.minutes,
                 held_mb=settings.held_mb,
                 progress=progress,
+                stop=_stop(progress),
             )
         except KeyboardInterrupt:
             progress.note("stopped; the same command goes on from the last save")
             return STOPPED
     print(table)
     return 0
+
+
+def _stop(progress: Progress) -> threading.Event:
+    """Set by Ctrl-C; a second one does not wait for the epoch's end."""
+    progress.note("Ctrl-C ends after the epoch in hand, twice at once")
+    return stop_on_signals()
 
 
 @contextmanager

@@ -38,8 +38,8 @@ class TrainCommandSettings(_LearnSettings):
     """Train a classifier from a pack.
 
     RUN holds the best model on validation (model.keras), the recipe as used, history and curves.
-    Ctrl-C or a kill loses nothing before the last save: the same command goes on, on the same
-    curve. KERAS_BACKEND=jax trains on JAX, TensorFlow is the default.
+    Ctrl-C ends after the epoch in hand; a kill loses what came after the last save. The same
+    command goes on, on the same curve. KERAS_BACKEND=jax trains on JAX, TensorFlow is the default.
 
     Examples:
       emotion-trainer train ferplus.pack --out runs/best

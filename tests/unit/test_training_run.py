@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -17,6 +21,7 @@ import pytest
 
 from contract.errors import UsageError
 from tests.conftest import REPOSITORY
+from trainer import slim
 from trainer.fit import save_model, train
 from trainer.gpu import PART_BYTES, bring_back
 from trainer.half import write_half
@@ -31,6 +36,7 @@ from trainer.run_folder import RunFolder
 from trainer.targets import log_shares, targets, training_rows, with_teachers
 from trainer.teachers import answers_of, write_answers
 from trainer.training import DecayingSGD, Training, decays, optimizer
+from trainer.whole import write_text
 
 LABELS = ("left", "middle", "right")
 SIDE = 16
@@ -287,7 +293,7 @@ def test_the_mean_follows_weights_and_norms() -> None:
     )  # fmt: skip
     before = training.mean_values()
     for variable in training.averaged:
-        variable.assign(keras.ops.ones_like(variable))
+        variable.assign(np.ones(variable.shape, np.float32))
     training._average(keras.ops.convert_to_tensor(0, "int32"))  # (1 + 0) / (10 + 0) is kept
     for old, new in zip(before, training.mean_values(), strict=True):
         np.testing.assert_allclose(new, 0.1 * old + 0.9, rtol=1e-4, atol=1e-5)
@@ -328,3 +334,65 @@ def test_lines_say_epochs_at_once_and_steps_every_half_minute() -> None:
     lines.step(1, 3, 0.5, 1234.0, 90.0)
     assert stream.getvalue() == "epoch 1/3: 50%, 1,234 images/s, 1:30 left\n"
     assert duration(3723) == "1:02:03"
+
+
+def test_a_slim_pack_has_no_test_crops_and_is_the_same_to_learn_from(
+    pack: Pack, tmp_path: Path
+) -> None:
+    assert slim.main([str(pack.path), str(tmp_path / "slim.pack")]) == 0
+    small = Pack.open(tmp_path / "slim.pack")
+    assert len(small.split("test")) == 0
+    for split in ("train", "valid"):
+        ours, theirs = small.split(split), pack.split(split)  # type: ignore[arg-type]
+        assert (small.images(ours) == pack.images(theirs)).all()
+        assert (small.votes[ours] == pack.votes[theirs]).all()
+        assert (small.truth[ours] == pack.truth[theirs]).all()
+    assert small.header.made["slimmed from"] == pack.header.fingerprint
+
+
+def test_training_ends_when_patience_does_or_when_asked_to(pack: Pack, tmp_path: Path) -> None:
+    hot = recipe(train__rate="0.3", train__epochs="12", train__patience="1")
+    asked = threading.Event()
+    asked.set()
+    outcome = train(pack, hot, tmp_path / "run", Options(stop=asked), quiet())
+    assert (outcome.finished, outcome.epochs) == (False, 1)
+    outcome = train(pack, hot, tmp_path / "run", Options(), quiet())
+    assert outcome.finished
+    assert outcome.best["epoch"] == outcome.epochs - 1 < 11
+
+
+def test_tensorboard_is_asked_for_before_anything_is_trained(pack: Pack, tmp_path: Path) -> None:
+    if find_spec("tensorboard") is not None:
+        pytest.skip("tensorboard is installed here")
+    with pytest.raises(UsageError, match="TensorBoard's logs need tensorboard"):
+        train(pack, recipe(), tmp_path / "run", Options(log_dir=tmp_path / "log"), quiet())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "history.json"
+    write_text(file, "before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(UsageError, match=r"history\.json: cannot write: File too large"):
+            write_text(file, "after" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert file.read_text("utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_core_needs_nothing_that_a_lent_machine_lacks() -> None:
+    script = (
+        "import sys\n"
+        "for name in ('pydantic', 'pydantic_settings', 'structlog', 'msgpack', 'redis', 'PIL'):\n"
+        "    sys.modules[name] = None\n"
+        "import trainer.gpu, trainer.fit, trainer.ablate, trainer.slim\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
