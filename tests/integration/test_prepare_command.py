@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -349,3 +351,46 @@ def test_ferplus_as_it_is_downloaded(tmp_path: Path) -> None:
     assert set(pack.truth.tolist()) == set(range(-1, 8))
     assert (pack.votes.sum(axis=1) + pack.unsure == 10).mean() > 0.9
     assert facts_of(out)["split by"] == "the data set's own"
+
+
+def test_a_photo_in_training_and_in_test_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = {}
+    for split, seeds in (("train", range(8)), ("val", range(20, 24)), ("test", (1, 30, 31, 32))):
+        for seed in seeds:
+            noise = np.random.default_rng(seed).integers(0, 256, (64, 64), np.uint8)
+            label = ("happy", "sad")[seed % 2]
+            data = bytes(cv2.imencode(".png", noise)[1])
+            members[f"{split}/{label}/{seed}.png"] = data
+    out = tmp_path / "a.pack"
+    assert prepare(zip_up(tmp_path / "a.zip", members), "--out", out) == 0
+    twins = facts_of(out)["duplicates"]
+    assert (twins["groups across splits"], twins["copies with the same pixels"]) == (1, 1)
+    assert twins["examples"] == [["test/sad/1.png", "train/sad/1.png"]]
+    assert twins["crops with a twin in another split"] == {"train": 1, "valid": 0, "test": 1}
+    assert "crops with a twin in another split: train 1, valid 0, test 1" in capsys.readouterr().out
+
+
+def test_a_terminal_shows_how_far_it_is(tmp_path: Path) -> None:
+    data, out = squares(tmp_path / "a.zip", 600), tmp_path / "a.pack"
+    terminal, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer", "prepare", str(data), "--out", str(out)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # Linux's way of saying that nobody writes any more
+        while part := os.read(terminal, 65536):
+            shown += part
+    os.close(terminal)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, shown
+    assert re.search(rb"cropping.*\d+/600.*\d+/s.*\d:\d\d:\d\d", shown)
+    assert "look at it:" in said
+    assert len(Pack.open(out)) == 600

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -32,6 +34,17 @@ def test_names_are_composed_wherever_they_come_from(tmp_path: Path) -> None:
     (tmp_path / nfd("나") / nfd("다.jpg")).write_bytes(b"y")
     assert nfd("가") != "가"
     assert names(tmp_path) == [f"가.zip/{NAME}", "나/다.jpg"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take UTF-8 names only")
+def test_names_that_an_unzip_left_in_cp949_are_read(tmp_path: Path) -> None:
+    for name in ("기쁨".encode("cp949"), b"\xff\xff"):
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name + b".jpg"))).write_bytes(b"x")
+    found = list_files(tmp_path).files
+    assert [file.source.read() for file in found] == [b"x", b"x"]
+    assert "기쁨.jpg" in [file.name for file in found]
+    for file in found:
+        file.name.encode()  # whatever it is, it can be written into the audit
 
 
 def test_a_zip_in_a_folder_reads_as_a_folder(tmp_path: Path) -> None:

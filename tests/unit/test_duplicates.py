@@ -8,7 +8,7 @@ import pytest
 
 from contract.event import Box
 from tests.lookalikes import FACES, portrait
-from trainer.prepare.duplicates import coarse_hash, fine_hash, near_duplicates
+from trainer.prepare.duplicates import coarse_hash, fine_hash, grouped, near_duplicates
 from worker.faces.crop import crop_face
 
 
@@ -59,6 +59,12 @@ def test_many_of_the_same_are_found_without_comparing_all() -> None:
     found = near_duplicates(same, [bytes(32)] * 3000)
     assert 2999 <= len(found) < 100_000
     assert set(found.ravel().tolist()) == set(range(3000))
+
+
+def test_pairs_join_into_groups() -> None:
+    pairs = np.array([[5, 9], [1, 2], [2, 7], [0, 7], [9, 11]])
+    assert grouped(pairs) == [[0, 1, 2, 7], [5, 9, 11]]
+    assert grouped(np.empty((0, 2), np.int64)) == []
 
 
 def test_nothing_has_no_duplicates() -> None:

@@ -52,6 +52,11 @@ def test_three_persons_give_one_to_each_split() -> None:
     assert Counter(assign(members).splits) == {"train": 10, "valid": 10, "test": 10}
 
 
+def test_four_persons_of_different_labels_are_still_divided() -> None:
+    members = [member(i, f"p{i % 4}", label=f"label {i % 4}") for i in range(40)]
+    assert Counter(assign(members).splits) == {"train": 20, "valid": 10, "test": 10}
+
+
 def test_one_busy_person_does_not_swallow_the_test_split() -> None:
     members = [member(i, "busy" if i < 400 else f"p{i}") for i in range(1000)]
     counts = Counter(assign(members).splits)

@@ -139,7 +139,7 @@ def list_files(path: Path) -> DataSet:
     bad: list[str] = []
     if path.is_dir():
         for file in _walk(path):
-            name = composed(file.relative_to(path).as_posix())
+            name = _disk_name(file.relative_to(path).as_posix())
             if file.suffix.lower() == ".zip":
                 try:
                     files += _members(file, name + "/")
@@ -152,7 +152,7 @@ def list_files(path: Path) -> DataSet:
     elif path.suffix.lower() == ".zip":
         raise UsageError(f"{path}: not a zip, or not copied whole")
     else:
-        files = [File(composed(path.name), DiskFile(str(path)))]
+        files = [File(_disk_name(path.name), DiskFile(str(path)))]
     files.sort(key=lambda file: file.name)
     return DataSet(path, tuple(files), tuple(sorted(bad)))
 
@@ -170,6 +170,15 @@ def text_of(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp949")
+
+
+def _disk_name(name: str) -> str:
+    """The composed name; cp949 where a plain `unzip` left its bytes as they were."""
+    raw = os.fsencode(name)
+    try:
+        return composed(raw.decode())
+    except UnicodeDecodeError:
+        return composed(raw.decode("cp949", "replace"))
 
 
 def _walk(folder: Path) -> Iterator[Path]:

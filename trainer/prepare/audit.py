@@ -12,7 +12,7 @@ import numpy as np
 from trainer.data.record import MAX_EXAMPLES, Reading, Record
 from trainer.pack import SPLITS, Split
 from trainer.prepare.cropping import Cropped, Refused
-from trainer.prepare.duplicates import near_duplicates
+from trainer.prepare.duplicates import grouped, near_duplicates
 
 NONE_AGREED = "(none agreed)"
 _LISTED_PAIRS = 200
@@ -45,7 +45,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """facts: plain data, ready for JSON; across: duplicates in different splits, for the sheet."""
+    """facts: plain data, ready for JSON; across: two of each group of duplicates that is in several
+    splits, for the sheet.
+    """
 
     facts: Mapping[str, Any]
     across: Sequence[Pair] = field(default_factory=tuple)
@@ -66,7 +68,7 @@ def audit(
         names = examples.setdefault(refusal.reason, [])
         if len(names) < MAX_EXAMPLES:
             names.append(refusal.id)
-    twins, across = _duplicates(packed)
+    duplicates, across = _duplicates(packed)
     facts = {
         **about,
         "images": {
@@ -88,7 +90,7 @@ def audit(
         "splits": {name: sum(row.split == name for row in packed) for name in SPLITS},
         "persons": _persons(packed),
         "people": {title: dict(groups.most_common()) for title, groups in reading.about.items()},
-        "duplicates": twins,
+        "duplicates": duplicates,
     }
     return Audit({key: value for key, value in facts.items() if value != {}}, across)
 
@@ -190,26 +192,26 @@ def _persons(packed: Sequence[Packed]) -> dict[str, Any]:
 
 def _duplicates(packed: Sequence[Packed]) -> tuple[dict[str, Any], list[Pair]]:
     pairs = near_duplicates([row.crop.coarse for row in packed], [row.crop.fine for row in packed])
+    groups = grouped(pairs)
     across: list[Pair] = []
-    between: Counter[str] = Counter()
-    conflicts = identical = 0
-    touched: dict[str, set[int]] = {name: set() for name in SPLITS}
-    for first, second in pairs.tolist():
-        one, other = packed[first], packed[second]
-        identical += one.same == other.same
-        conflicts += bool(one.label and other.label and one.label != other.label)
-        if one.split != other.split:
-            across.append(Pair(first, second))
-            between[" and ".join(sorted((one.split, other.split), key=SPLITS.index))] += 1
-            touched[one.split].add(first)
-            touched[other.split].add(second)
+    conflicts = copies = 0
+    twins: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    for group in groups:
+        copies += len(group) - len({packed[row].same for row in group})
+        conflicts += len({packed[row].label for row in group} - {""}) > 1
+        splits = [packed[row].split for row in group]
+        if len(set(splits)) > 1:
+            other = next(i for i, split in enumerate(splits) if split != splits[0])
+            across.append(Pair(group[0], group[other]))
+            for split in splits:
+                twins[split] += 1
     facts = {
-        "pairs nearly alike": len(pairs),
-        "of them the same pixels": identical,
-        "of them with different labels": conflicts,
-        "across splits": len(across),
-        "between": dict(between),
-        "crops with a twin in another split": {name: len(rows) for name, rows in touched.items()},
+        "groups of crops nearly alike": len(groups),
+        "crops in them": sum(map(len, groups)),
+        "copies with the same pixels": copies,
+        "groups with different labels": conflicts,
+        "groups across splits": len(across),
+        "crops with a twin in another split": twins,
         "examples": [
             [packed[pair.first].record.id, packed[pair.second].record.id]
             for pair in across[:_LISTED_PAIRS]

@@ -27,7 +27,9 @@ from rich.text import Text
 from contract.process.settings import usable_cores
 from contract.process.stop import stop_on_signals
 from trainer.pack import SPLITS
-from trainer.prepare.prepare import Preparation, Prepared, Report, Stopped, prepare, read
+from trainer.prepare.options import Preparation, Report, Stopped, Watch
+from trainer.prepare.prepare import prepare, read
+from trainer.prepare.writing import Prepared
 from trainer.settings import PrepareSettings
 
 STOPPED = 130  # what a shell expects after Ctrl-C
@@ -58,7 +60,7 @@ def run(settings: PrepareSettings) -> int:
     stop = stop_on_signals()
     try:
         with _progress(terminal) as report:
-            prepared = prepare(what, reading, stop=stop, report=report)
+            prepared = prepare(what, reading, Watch(stop, report))
     except Stopped as stopped:
         print(f"emotion-trainer prepare: {stopped}", file=sys.stderr)
         return STOPPED
@@ -88,16 +90,16 @@ def _progress(terminal: Console) -> Iterator[Report]:
         console=terminal,
         transient=True,
     ) as progress:
-        task = progress.add_task("cropping", total=None)
+        task = progress.add_task("reading", total=None)
+        now = ""
 
-        def report(done: int, total: int) -> None:
-            # What an earlier run did says nothing about how fast this one is.
-            fresh = progress.tasks[task].total is None
-            progress.update(task, completed=done, total=total)
-            if fresh:
-                progress.reset(task, completed=done, total=total)
-            if done == total:
-                progress.update(task, description="packing")
+        def report(done: int, total: int, what: str = "cropping") -> None:
+            nonlocal now
+            if what != now:
+                # What an earlier run did says nothing about how fast this one is.
+                progress.reset(task, completed=done, total=total, description=what)
+                now = what
+            progress.update(task, completed=done)
 
         yield report
 
@@ -105,17 +107,16 @@ def _progress(terminal: Console) -> Iterator[Report]:
 def _log_lines() -> Report:
     log = structlog.get_logger()
     last_s = time.monotonic()
-    at_start = -1
+    first = True
 
-    def report(done: int, total: int) -> None:
-        nonlocal last_s, at_start
-        if at_start < 0:
-            at_start = done
-            if done:
-                log.info("goes on", done=done, total=total)
-        if time.monotonic() - last_s > _LOG_EVERY_S:
+    def report(done: int, total: int, what: str = "cropping") -> None:
+        nonlocal last_s, first
+        if first and done:
+            log.info("goes on", done=done, total=total)
+        elif time.monotonic() - last_s > _LOG_EVERY_S:
             last_s = time.monotonic()
-            log.info("cropping", done=done, total=total)
+            log.info(what, done=done, total=total)
+        first = False
 
     return report
 

@@ -45,30 +45,56 @@ def near_duplicates(coarse: Sequence[bytes], fine: Sequence[bytes]) -> Pairs:
     """
     if len(coarse) < 2:
         return np.empty((0, 2), np.int64)
-    words = np.frombuffer(b"".join(coarse), np.uint16).reshape(len(coarse), -1)
     narrow = np.frombuffer(b"".join(coarse), np.uint64).reshape(len(coarse), -1)
     wide = np.frombuffer(b"".join(fine), np.uint64).reshape(len(coarse), -1)
-    found = [np.empty((0, 2), np.int64)]
+    # Of those with equal hashes one stands for all: a data set may hold thousands.
+    order = np.lexsort((*wide.T, *narrow.T))
+    both = np.concatenate([narrow, wide], axis=1)[order]
+    edges = np.flatnonzero((both[1:] != both[:-1]).any(axis=1)) + 1
+    found = [_neighbours(rows) for rows in np.split(order, edges) if len(rows) > 1]
+    first = order[np.concatenate([[0], edges])]
+    words = np.ascontiguousarray(narrow[first]).view(np.uint16)
     for column in range(words.shape[1]):
-        order = np.lexsort((narrow[:, 0], words[:, column]))
-        edges = np.flatnonzero(np.diff(words[order, column])) + 1
-        for start, end in pairwise([0, *edges.tolist(), len(order)]):
+        line = np.lexsort((narrow[first, 0], words[:, column]))
+        cuts = np.flatnonzero(np.diff(words[line, column])) + 1
+        for start, end in pairwise([0, *cuts.tolist(), len(line)]):
             if end - start > 1:
-                pairs = _candidates(order[start:end])
+                pairs = _candidates(first[line[start:end]])
                 pairs = pairs[_differing(narrow, pairs) <= MAX_COARSE_BITS]
                 found.append(pairs[_differing(wide, pairs) <= MAX_FINE_BITS])
-    pairs = np.concatenate(found)
+    pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
+def grouped(pairs: Pairs) -> list[list[int]]:
+    """The crops that pairs join, directly or through others, as rising rows."""
+    leader: dict[int, int] = {}
+
+    def lead(row: int) -> int:
+        while (above := leader.setdefault(row, row)) != row:
+            leader[row] = leader[above]  # shorter ways for those who come later
+            row = above
+        return row
+
+    for first, second in pairs.tolist():
+        one, other = lead(first), lead(second)
+        leader[max(one, other)] = min(one, other)
+    groups: dict[int, list[int]] = {}
+    for row in sorted(leader):
+        groups.setdefault(lead(row), []).append(row)
+    return list(groups.values())
+
+
 def _candidates(rows: npt.NDArray[np.int64]) -> Pairs:
-    if len(rows) <= _MOST_COMPARED:
-        first, second = np.triu_indices(len(rows), 1)
-        return np.stack([rows[first], rows[second]], axis=1)
-    near = [
-        np.stack([rows[:-step], rows[step:]], axis=1)
-        for step in range(1, min(_NEIGHBOURS, len(rows) - 1) + 1)
-    ]
+    if len(rows) > _MOST_COMPARED:
+        return _neighbours(rows)
+    first, second = np.triu_indices(len(rows), 1)
+    return np.stack([rows[first], rows[second]], axis=1)
+
+
+def _neighbours(rows: npt.NDArray[np.int64]) -> Pairs:
+    steps = range(1, min(_NEIGHBOURS, len(rows) - 1) + 1)
+    near = [np.stack([rows[:-step], rows[step:]], axis=1) for step in steps]
     return np.concatenate(near)
 
 

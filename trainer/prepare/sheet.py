@@ -83,6 +83,7 @@ def contact_sheet(crops: Sequence[Gray], columns: int = FACES_A_LINE) -> Gray:
     """Gray crops (side, side) in lines of `columns`, as one gray picture."""
     side = crops[0].shape[0]
     cell = side + _GAP_PX
+    columns = min(columns, len(crops))
     lines = -(-len(crops) // columns)
     picture = np.full((lines * cell - _GAP_PX, columns * cell - _GAP_PX), 128, np.uint8)
     for place, crop in enumerate(crops):
@@ -148,7 +149,8 @@ def _duplicates(audit: Audit, crop_of: CropOf) -> str:
         return text
     shown = [audit.across[i] for i in spread(range(len(audit.across)), PAIRS_SHOWN)]
     crops = [crop_of(row) for pair in shown for row in (pair.first, pair.second)]
-    return f"{text}<p>Pairs in different splits, side by side:</p>{_picture(contact_sheet(crops))}"
+    title = "<p>Two of each group that is in different splits, side by side:</p>"
+    return f"{text}{title}{_picture(contact_sheet(crops))}"
 
 
 def _faces(label: str, rows: Sequence[int], crop_of: CropOf) -> str:

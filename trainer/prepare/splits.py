@@ -12,6 +12,7 @@ from trainer.pack import Split
 
 SHARES: Mapping[Split, float] = {"test": 0.1, "valid": 0.1}
 _NAMES: tuple[Split, ...] = ("train", "valid", "test")
+_LEAST_A_STRATUM = 3
 By = Literal["auto", "person", "image"]
 
 
@@ -119,8 +120,11 @@ def _drawn(
     strata = defaultdict(list)
     for group in sorted(sizes, key=_place):
         strata[labels[group]].append(group)
+    # One of each split needs three; what is rarer is drawn together.
+    few = [label for label, groups in strata.items() if len(groups) < _LEAST_A_STRATUM]
+    rest = [group for label in few for group in strata.pop(label)]
     chosen: dict[str, Split] = {}
-    for groups in strata.values():
+    for groups in (*strata.values(), sorted(rest, key=_place)):
         _draw_stratum(groups, sizes, names, chosen)
     return tuple(chosen.get(group, "train") for group in group_of)
 
