@@ -98,7 +98,7 @@ def train(
         pack.truth[valid_rows],
         wanted.targets(pack, valid_rows, recipe.train),
     )
-    judge = Judge(build(recipe.model, len(pack.labels), dtype))
+    judge = Judge(build(recipe.model, len(pack.labels), dtype), 1024 if on_gpu() else 256)
     keeper = Keeper(folder, training, feed, judge, valid, options, progress, clock, started_s)
     state = folder.load()
     if state is not None:

@@ -22,9 +22,15 @@ class Judge:
             # XLA takes longer to compile these few batches than they take to run.
             self.network.jit_compile = False
 
-    def take(self, values: Sequence[npt.NDArray[Any]]) -> None:
-        """Weights in the order of `network.weights`."""
-        self.network.set_weights(list(values))
+    def take(self, values: Sequence[Any]) -> None:
+        """Arrays or variables, in the order of `network.weights`; copied on the device."""
+        for variable, value in zip(self.network.weights, values, strict=True):
+            # A copy: JAX gives away the memory of what `fit` and `predict` work on.
+            variable.assign(keras.ops.copy(keras.ops.convert_to_tensor(value)))
+
+    def values(self) -> list[npt.NDArray[Any]]:
+        """The weights it judges, on the host."""
+        return [np.array(keras.ops.convert_to_numpy(v)) for v in self.network.weights]
 
     def logits(self, crops: npt.NDArray[np.uint8]) -> Floats:
         """Of crops (N, side, side) uint8: (N, labels) float32."""

@@ -114,8 +114,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no ty
         loss = float(logs["loss"])
         self._require_number(loss, self.feed.steps)
         trained_s = self.clock() - self._epoch_began_s
-        values = self.training.mean_values()
-        self.judge.take(values)
+        self.judge.take(self.training.kept)
         accuracy, valid_loss = score(
             self.judge.logits(self.valid.crops), self.valid.truth, self.valid.wanted
         )
@@ -136,7 +135,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no ty
             -self.best["valid_loss"],
         )
         if better:
-            self.best, self.best_values = entry, values
+            self.best, self.best_values = entry, self.judge.values()
         self.progress.epoch(entry, self.epochs, best=better)
 
         spent_s = self.clock() - self._epoch_began_s

@@ -95,9 +95,10 @@ class Training(keras.Model):  # type: ignore[misc]  # keras has no types
         self.hits.update_state(ops.equal(ops.argmax(logits, -1), ops.argmax(wanted, -1)))
         return self.get_metrics_result()
 
-    def mean_values(self) -> list[npt.NDArray[Any]]:
-        """The values of `averaged_variables` to keep: their means, or as they are without EMA."""
-        return [np.array(ops.convert_to_numpy(v)) for v in self.means or self.averaged]
+    @property
+    def kept(self) -> list[Any]:
+        """What is worth keeping of the `averaged_variables`: their means; without EMA, they."""
+        return self.means or self.averaged
 
     def _average(self, step: Any) -> None:
         """Moves the means towards the weights as the last step left them and the newest norms."""

@@ -45,10 +45,13 @@ def test_an_ablation_goes_on_where_it_was_and_tables_what_there_is(tmp_path: Pat
             progress=Lines(stream), only=lambda name: name in ("stock", "+ zero-init"),
         )  # fmt: skip
 
-    empty = run(0)  # no time: a table of costs only
-    assert "| stock | 0 |  |  |  |" in empty
     table = run(None)
     assert stream.getvalue().count("epoch 1/1") == 2
+    (tmp_path / "out" / "stock-seed1" / "result.json").rename(tmp_path / "stock.json")
+    later = run(0)  # no time: the table of what there is
+    assert "| stock | 0 |  |  |  |" in later
+    assert later.splitlines()[-1].split("|")[:5] == table.splitlines()[-1].split("|")[:5]
+    (tmp_path / "stock.json").rename(tmp_path / "out" / "stock-seed1" / "result.json")
     assert run(None).splitlines()[-2].split("|")[:5] == table.splitlines()[-2].split("|")[:5]
     assert stream.getvalue().count("epoch 1/1") == 2  # nothing was run again
 
