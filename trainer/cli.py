@@ -18,12 +18,14 @@ from trainer.settings import (
     TrainerSettings,
     quoted,
 )
+from trainer.train_settings import AblateSettings, TrainCommandSettings
 
 if TYPE_CHECKING:
     from trainer.export import Export
 
 PROGRAM = "emotion-trainer"
 SHIPPED = "shipped"
+COMMANDS = "prepare, train, ablate, evaluate or export"
 # The trainer imports nothing of the worker that runs, but both come in one distribution.
 SHIPPED_MODEL = Path(__file__).parents[1] / "worker" / "models" / "ferplus_resnet50.keras"
 
@@ -35,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Each command reads its own settings, so that a fault names --limit and not --evaluate.limit.
     if command == ["prepare"]:
         return run_command(PrepareSettings, f"{PROGRAM} prepare", _prepare, rest)
+    if command == ["train"]:
+        return run_command(TrainCommandSettings, f"{PROGRAM} train", _train, rest)
+    if command == ["ablate"]:
+        return run_command(AblateSettings, f"{PROGRAM} ablate", _ablate, rest)
     if command == ["evaluate"]:
         return run_command(EvaluateSettings, f"{PROGRAM} evaluate", _evaluate, rest)
     if command == ["export"]:
@@ -46,7 +52,7 @@ def _no_command(arguments: Sequence[str]) -> int:
     """--help, an unknown command or none at all: argparse answers the first two and exits."""
     try:
         read_settings(TrainerSettings, PROGRAM, arguments)
-        raise UsageError(f"expected a command: prepare, evaluate or export (see {PROGRAM} --help)")
+        raise UsageError(f"expected a command: {COMMANDS} (see {PROGRAM} --help)")
     except EmotionStreamError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return error.exit_code
@@ -58,6 +64,18 @@ def _prepare(settings: PrepareSettings) -> int:
     return run(settings)
 
 
+def _train(settings: TrainCommandSettings) -> int:
+    from trainer.train_command import run_train
+
+    return run_train(settings)
+
+
+def _ablate(settings: AblateSettings) -> int:
+    from trainer.train_command import run_ablate
+
+    return run_ablate(settings)
+
+
 def _evaluate(settings: EvaluateSettings) -> int:
     from rich.console import Console
 
@@ -65,7 +83,7 @@ def _evaluate(settings: EvaluateSettings) -> int:
     from trainer.measure import measure
     from trainer.network import Network
     from trainer.pack import Pack
-    from trainer.progress import counting
+    from trainer.counting import counting
     from trainer.report import as_json, print_measurement
 
     is_shipped = str(settings.model) == SHIPPED
@@ -131,7 +149,7 @@ def _calibrated(model: Path, about: Export, pack_path: Path) -> Export:
     from trainer.measure import outputs_of
     from trainer.network import Network
     from trainer.pack import Pack
-    from trainer.progress import counting
+    from trainer.counting import counting
 
     pack = Pack.open(pack_path)
     network = Network(model)

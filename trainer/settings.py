@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, CliPositionalArg, CliSubCommand
 
 from contract import wire
 from contract.process.settings import ProcessSettings
+from trainer.train_settings import AblateSettings, TrainCommandSettings
 
 
 class EvaluateSettings(ProcessSettings):
@@ -41,6 +42,9 @@ class EvaluateSettings(ProcessSettings):
     format: Literal["table", "json"] = Field("table", description="what is printed")
     out: Path | None = Field(None, description="folder for report, pictures and model card")
     limit: int | None = Field(None, ge=1, description="measure on the first N faces only")
+
+
+_TEXT_LISTS = frozenset({"--made", "--set"})  # may hold commas
 
 
 class PrepareSettings(ProcessSettings):
@@ -159,11 +163,12 @@ class ExportSettings(ProcessSettings):
 
 
 class TrainerSettings(BaseSettings):
-    """Prepare data, measure emotion classifiers and hand them to the worker.
+    """Prepare data, train and measure emotion classifiers and hand them to the worker.
 
     Examples:
       emotion-trainer prepare photos/ --out mine.pack
-      emotion-trainer evaluate mine.keras mine.pack
+      emotion-trainer train mine.pack --out runs/mine
+      emotion-trainer evaluate mine.keras mine.pack --out report
       emotion-trainer export mine.keras --labels neutral,happiness,sadness
       emotion-trainer export --help
 
@@ -175,6 +180,12 @@ class TrainerSettings(BaseSettings):
     prepare: CliSubCommand[PrepareSettings] = Field(
         description="a data set becomes a pack to train from, and an audit of it"
     )
+    train: CliSubCommand[TrainCommandSettings] = Field(
+        description="a pack and a recipe become a model"
+    )
+    ablate: CliSubCommand[AblateSettings] = Field(
+        description="what each modification of the network is worth"
+    )
     evaluate: CliSubCommand[EvaluateSettings] = Field(
         description="accuracy and calibration of a model; its model card"
     )
@@ -184,15 +195,16 @@ class TrainerSettings(BaseSettings):
 
 
 def quoted(arguments: Sequence[str]) -> list[str]:
-    """`arguments` with the values of --made quoted.
+    """`arguments` with the values of --made and --set quoted.
 
     pydantic-settings splits the values of a list at commas, and "data=FER+, 8 classes" holds one.
     """
     result: list[str] = []
     for argument in arguments:
-        if result and result[-1] == "--made":
+        flag, equals, value = argument.partition("=")
+        if result and result[-1] in _TEXT_LISTS:
             argument = json.dumps(argument, ensure_ascii=False)
-        elif argument.startswith("--made="):
-            argument = "--made=" + json.dumps(argument.removeprefix("--made="), ensure_ascii=False)
+        elif equals and flag in _TEXT_LISTS:
+            argument = f"{flag}={json.dumps(value, ensure_ascii=False)}"
         result.append(argument)
     return result

@@ -191,6 +191,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         "int": "N",
         "float": "NUMBER",
         "list[str]": "TEXT",
+        "list[Path]": "PATH",
         "Path": "PATH",
     }
 

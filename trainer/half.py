@@ -1,0 +1,51 @@
+"""A .keras file with its kernels in float16: half the size, and Keras loads it as float32."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.whole import whole
+
+_WEIGHTS = "model.weights.h5"
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+def write_half(source: Path, target: Path) -> None:
+    """Copy a .keras file; matrices and kernels become float16 where they fit its range.
+
+    Vectors stay float32: they are small, and a batch norm's variances span more than float16 does.
+    """
+    import h5py
+
+    with (
+        whole(target) as unfinished,
+        zipfile.ZipFile(source) as old,
+        zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as new,
+    ):
+        for name in old.namelist():
+            content = old.read(name)
+            if name == _WEIGHTS:
+                copy = io.BytesIO()
+                with h5py.File(io.BytesIO(content), "r") as full, h5py.File(copy, "w") as half:
+                    _copy(full, half)
+                content = copy.getvalue()
+            new.writestr(zipfile.ZipInfo(name), content)
+
+
+def _copy(old: Any, new: Any) -> None:
+    for key, value in old.attrs.items():
+        new.attrs[key] = value
+    for name, item in old.items():
+        if hasattr(item, "items"):
+            _copy(item, new.create_group(name))
+            continue
+        values = item[()]
+        fits = values.ndim > 1 and values.dtype == np.float32 and np.abs(values).max() < _LARGEST
+        made = new.create_dataset(name, data=values.astype(np.float16) if fits else values)
+        for key, value in item.attrs.items():
+            made.attrs[key] = value
