@@ -42,6 +42,10 @@ class Analyser:
         self._observe = observe
 
     @property
+    def lanes(self) -> int:
+        return 3  # TEMPORARY until merged with decode
+
+    @property
     def model_id(self) -> str:
         return self._classifier.manifest.id
 

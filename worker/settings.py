@@ -33,7 +33,11 @@ class WorkerSettings(ServiceSettings):
     )  # fmt: skip
     batch_size: int = Field(16, ge=1, le=256, description="most frames analysed together")
     max_wait: float = Field(
-        0.02, ge=0, le=10, description="seconds a frame may wait for others to fill its batch"
+        0.0,
+        ge=0,
+        le=10,
+        description="seconds a frame may wait for others with the device idle; batches fill by "
+        "themselves while it is busy",
     )
     threshold: float = Field(
         0.5, ge=0.01, lt=1, description="least detector confidence that counts as a face"
