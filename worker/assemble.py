@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 
+import cv2
+
+from contract.process.memory import keep_freed_memory
 from worker.analyse import Analyser
 from worker.classifier import EmotionClassifier
 from worker.engine import KerasEngine
@@ -19,6 +22,9 @@ def build_analyser(
 
     Raises `ArtifactError` for a model that cannot be used.
     """
+    keep_freed_memory()
+    # The lanes are what runs at the same time; OpenCV's own threads would only be in their way.
+    cv2.setNumThreads(1)
     engine = KerasEngine()
     # No frame batch is larger than this; more faces than frames are classified in several batches.
     buckets = [2**power for power in range(settings.batch_size.bit_length())]
