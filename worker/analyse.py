@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,39 +14,33 @@ from contract.affect import valence_arousal
 from contract.event import FaceEmotion
 from contract.frame import FrameMessage
 from worker.classifier import EmotionClassifier
-from worker.faces.crop import crop_face
+from worker.decode import Picture, crop_faces, decode
 from worker.faces.detector import Detection, FaceDetector
 from worker.outcome import Outcome, Rejected, Seen
 
-Image = npt.NDArray[np.uint8]
-
 
 class Analyser:
-    """The whole analysis of a batch; does no I/O. Several threads may analyse at once.
+    """The whole analysis of a batch; does no I/O. Several threads may call it at once.
 
-    decoders   decodes JPEGs in parallel (OpenCV releases the GIL)
+    decoders   decodes JPEGs in parallel (OpenCV releases the GIL); None: the calling thread does
     observe    is told what each stage took: name, seconds
-    lanes      how many threads, each with a batch of its own, keep the engine busy
+    lanes      how many threads may call `analyse` at once to good effect
     """
 
     def __init__(
         self,
         detector: FaceDetector,
         classifier: EmotionClassifier,
-        decoders: Executor,
+        decoders: Executor | None,
         observe: Callable[[str, float], None],
         *,
         lanes: int = 1,
     ) -> None:
-        self.lanes = lanes
         self._detector = detector
         self._classifier = classifier
-        self._decoders = decoders
+        self._map = map if decoders is None else decoders.map
         self._observe = observe
-
-    @property
-    def lanes(self) -> int:
-        return 3  # TEMPORARY until merged with decode
+        self.lanes = lanes
 
     @property
     def model_id(self) -> str:
@@ -56,12 +49,16 @@ class Analyser:
     def analyse(self, frames: Sequence[FrameMessage]) -> list[Outcome]:
         """One outcome per frame, in order. The faces of all frames are classified together."""
         with self._timed("decode"):
-            decoded = list(self._decoders.map(_decode, frames))
-        images = [image for image in decoded if not isinstance(image, Rejected)]
+            decoded = list(self._map(decode, frames))
+        pairs = [
+            (frame, picture)
+            for frame, picture in zip(frames, decoded, strict=True)
+            if not isinstance(picture, Rejected)
+        ]
         with self._timed("detect"):
-            detections = self._detector.detect(images)
+            detections = self._detect([picture for _, picture in pairs])
         with self._timed("crop"):
-            crops = self._crops(images, detections)
+            crops = self._crops(pairs, detections)
         with self._timed("classify"):
             scores = self._classifier.scores(crops)
         faces = self._faces(detections, scores)
@@ -73,14 +70,23 @@ class Analyser:
         self._detector.detect([np.zeros((side, side, 3), np.uint8)])
         self._classifier.scores(np.zeros((1, side, side), np.uint8))
 
+    def _detect(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
+        found = self._detector.detect([picture.pixels for picture in pictures])
+        return [
+            [Detection(picture.to_frame(face.box), face.confidence) for face in faces]
+            for picture, faces in zip(pictures, found, strict=True)
+        ]
+
     def _crops(
-        self, images: Sequence[Image], detections: Sequence[Sequence[Detection]]
+        self,
+        pairs: Sequence[tuple[FrameMessage, Picture]],
+        detections: Sequence[Sequence[Detection]],
     ) -> npt.NDArray[np.uint8]:
         side = self._classifier.crop_side_px
         crops = [
-            crop_face(image, face.box, side)
-            for image, found in zip(images, detections, strict=True)
-            for face in found
+            crop
+            for (frame, picture), faces in zip(pairs, detections, strict=True)
+            for crop in crop_faces(frame, picture, [face.box for face in faces], side)
         ]
         return np.stack(crops) if crops else np.zeros((0, side, side), np.uint8)
 
@@ -108,23 +114,3 @@ class Analyser:
         started_s = time.perf_counter()
         yield
         self._observe(stage, time.perf_counter() - started_s)
-
-
-def _decode(frame: FrameMessage) -> Image | Rejected:
-    """The frame's pixels (H, W, 3) uint8 BGR; broken image data is an outcome, not an exception."""
-    try:
-        # Boxes are pixels of the frame as sent: an EXIF orientation must not turn it here.
-        image = cv2.imdecode(
-            np.frombuffer(frame.image, np.uint8),
-            cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
-        )
-    except cv2.error as error:
-        return Rejected("image", f"OpenCV cannot decode it: {error.err}")
-    if image is None:
-        return Rejected("image", f"{len(frame.image):,} bytes that OpenCV cannot decode as a JPEG")
-    height, width = image.shape[:2]
-    if (width, height) != (frame.width, frame.height):
-        return Rejected(
-            "image", f"expected {frame.width}x{frame.height} pixels, decoded {width}x{height}"
-        )
-    return np.asarray(image, np.uint8)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 
+import cv2
+
+from contract.process.memory import keep_freed_memory
 from worker.analyse import Analyser
 from worker.classifier import EmotionClassifier
 from worker.engines.choose import choose_engine
@@ -20,6 +23,9 @@ def build_analyser(
     Imports TensorFlow only if the engine needs it. Raises `ArtifactError` for a model that cannot
     be used and `UsageError` for an engine or a precision that is not to be had here.
     """
+    keep_freed_memory()
+    # The lanes are what runs at the same time; OpenCV's own threads would only be in their way.
+    cv2.setNumThreads(1)
     choice = choose_engine(
         settings.engine, settings.precision, threads=settings.threads, cache=settings.cache
     )
