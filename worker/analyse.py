@@ -24,7 +24,8 @@ class Analyser:
 
     decoders   decodes JPEGs in parallel (OpenCV releases the GIL); None: the calling thread does
     observe    is told what each stage took: name, seconds
-    lanes      how many threads may call `analyse` at once to good effect
+    batch_size, lanes
+               what the loop asks for: see `FrameAnalyser`
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Analyser:
         decoders: Executor | None,
         observe: Callable[[str, float], None],
         *,
+        batch_size: int = 8,
         lanes: int = 1,
     ) -> None:
         self._detector = detector
         self._classifier = classifier
         self._map = map if decoders is None else decoders.map
         self._observe = observe
+        self.batch_size = batch_size
         self.lanes = lanes
 
     @property

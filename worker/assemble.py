@@ -31,8 +31,9 @@ def build_analyser(
     )
     engine = choice.engine
     # No frame batch is larger than this; more faces than frames are classified in several batches.
-    buckets = [2**power for power in range(settings.batch_size.bit_length())]
-    buckets.append(settings.batch_size)
+    batch_size = settings.batch_size or engine.batch_size
+    buckets = [2**power for power in range(batch_size.bit_length())]
+    buckets.append(batch_size)
     classifier = EmotionClassifier(engine, settings.model, buckets=buckets)
     detector = FaceDetector(engine, threshold=settings.threshold, buckets=buckets)
     detector.warm_up()
@@ -44,7 +45,16 @@ def build_analyser(
         "precision": _precision(detector.precision, classifier.precision),
         "reason": choice.reason,
     }
-    return Analyser(detector, classifier, decoders, observe, lanes=engine.lanes), info
+    analyser = Analyser(
+        detector,
+        classifier,
+        # A lane for every core decodes for itself.
+        decoders if settings.decode_threads > engine.lanes else None,
+        observe,
+        batch_size=batch_size,
+        lanes=engine.lanes,
+    )
+    return analyser, info
 
 
 def _precision(detector: str, classifier: str) -> str:

@@ -93,6 +93,11 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     @property
+    def batch_size(self) -> int:
+        """How many frames at once are enough to keep it busy; more would only wait longer."""
+        ...
+
+    @property
     def lanes(self) -> int:
         """How many threads, each with a batch of its own, keep it busy."""
         ...

@@ -37,6 +37,11 @@ class FrameAnalyser(Protocol):
         ...
 
     @property
+    def batch_size(self) -> int:
+        """How many frames it is best given at once, under load."""
+        ...
+
+    @property
     def lanes(self) -> int:
         """How many batches it can use at the same time: `analyse` is called by so many threads."""
         ...

@@ -64,7 +64,19 @@ class WorkerSettings(ServiceSettings):
         description="folder for converted networks; emotion-stream in $XDG_CACHE_HOME or "
         "~/.cache by default",
     )
-    batch_size: int = Field(16, ge=1, le=256, description="most frames analysed together")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="most frames analysed together; by default what suits the engine, 8 on a CPU "
+        "and 64 on a GPU",
+    )
+    detect_every: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="PLACEHOLDER",
+    )
     max_wait: float = Field(
         0.0,
         ge=0,

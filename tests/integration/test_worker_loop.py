@@ -40,6 +40,7 @@ class ScriptedAnalyser:
     """Sees nobody in any frame; `raises` names the seqs that make it raise, alone or in a batch."""
 
     model_id = "scripted@0"
+    batch_size = 16
     lanes = 1
     is_broken = False
 

@@ -69,6 +69,10 @@ class KerasEngine:
     def name(self) -> str:
         return f"keras-{self._backend}"
 
+    @property
+    def batch_size(self) -> int:
+        return 64 if self.on_gpu else 16
+
     def compile(self, source: ModelSource, *, buckets: Sequence[int] = BUCKETS) -> Network:
         model = source.build()
         require_specs(model, source)
