@@ -122,11 +122,12 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
             config["dtype"] = "mixed_bfloat16"
         return type(layer).from_config(config)
 
-    outputs = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    outputs.set_weights(model.get_weights())
+    cloned = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    for copy, weight in zip(cloned.weights, model.weights, strict=True):
+        copy.assign(weight.value)
     # Not bfloat16 logits, which have two and a half digits.
-    floats = [keras.ops.cast(output, "float32") for output in outputs.outputs]
-    return keras.Model(outputs.inputs, floats)
+    floats = [keras.ops.cast(output, "float32") for output in cloned.outputs]
+    return keras.Model(cloned.inputs[0], floats)
 
 
 def _gpu_capability(backend: str) -> tuple[int, int] | None:
