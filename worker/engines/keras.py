@@ -20,7 +20,7 @@ from worker.engine import (
     ModelSource,
     Network,
 )
-from worker.engines.precision import Precision
+from worker.engines.options import Precision
 
 if TYPE_CHECKING:
     import keras
@@ -155,7 +155,7 @@ def _limit_threads(threads: int) -> None:
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         # Only the first engine of a process decides; TensorFlow's threads are running then.
         _log.debug("TensorFlow has its threads already", threads=threads)

@@ -13,7 +13,7 @@ import structlog
 from contract.errors import UsageError
 from worker.engine import BUCKETS, Array, BucketedNetwork, CompiledBatch, ModelSource, Network
 from worker.engines.cache import IrCache
-from worker.engines.precision import Precision
+from worker.engines.options import Precision
 from worker.engines.telemetry import refuse_telemetry
 
 if TYPE_CHECKING:
