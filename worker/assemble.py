@@ -58,6 +58,5 @@ def build_analyser(
 
 
 def _precision(detector: str, classifier: str) -> str:
-    return (
-        detector if detector == classifier else f"{detector} (detector), {classifier} (classifier)"
-    )
+    same = detector == classifier
+    return detector if same else f"{detector} (detector), {classifier} (classifier)"

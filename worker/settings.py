@@ -8,8 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from contract.process.settings import Partitions, RedisTimeout, ServiceSettings, usable_cores
-from worker.engines.choose import EngineName
-from worker.engines.precision import Precision
+from worker.engines.options import EngineName, Precision
 
 
 def _cache_folder() -> Path:

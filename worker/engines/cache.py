@@ -26,6 +26,7 @@ class IrCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._refused = False
 
     def find(self, key: str) -> Path | None:
         """The ``.xml`` of an entry, its ``.bin`` beside it; None if there is none undamaged."""
@@ -33,7 +34,7 @@ class IrCache:
         try:
             if (entry / _SUMS).read_text("utf-8") == _sums(entry):
                 return entry / _FILES[0]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError):
             pass
@@ -57,11 +58,13 @@ class IrCache:
                     shutil.rmtree(entry, ignore_errors=True)
                     _move(made, entry)
         except OSError as error:
-            _log.warning(
-                "cannot keep the converted network: the next start converts it again",
-                folder=str(self._folder),
-                error=str(error),
-            )
+            if not self._refused:
+                _log.warning(
+                    "cannot keep converted networks: the next start converts them again",
+                    folder=str(self._folder),
+                    error=str(error),
+                )
+            self._refused = True
             return None
         return self.find(key)
 

@@ -6,15 +6,13 @@ import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from worker.engine import Engine
-from worker.engines.precision import Precision
+from worker.engines.options import EngineName, Precision
 
 if TYPE_CHECKING:
     from worker.engines.keras import KerasEngine
-
-EngineName = Literal["auto", "keras", "openvino"]
 
 _NVIDIA_DEVICES = Path("/dev")
 

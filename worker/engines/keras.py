@@ -20,7 +20,7 @@ from worker.engine import (
     ModelSource,
     Network,
 )
-from worker.engines.precision import Precision
+from worker.engines.options import Precision
 
 if TYPE_CHECKING:
     import keras
@@ -126,11 +126,12 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
             config["dtype"] = "mixed_bfloat16"
         return type(layer).from_config(config)
 
-    outputs = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    outputs.set_weights(model.get_weights())
+    cloned = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    for copy, weight in zip(cloned.weights, model.weights, strict=True):
+        copy.assign(weight.value)
     # Not bfloat16 logits, which have two and a half digits.
-    floats = [keras.ops.cast(output, "float32") for output in outputs.outputs]
-    return keras.Model(outputs.inputs, floats)
+    floats = [keras.ops.cast(output, "float32") for output in cloned.outputs]
+    return keras.Model(cloned.inputs[0], floats)
 
 
 def _gpu_capability(backend: str) -> tuple[int, int] | None:
@@ -158,7 +159,7 @@ def _limit_threads(threads: int) -> None:
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         # Only the first engine of a process decides; TensorFlow's threads are running then.
         _log.debug("TensorFlow has its threads already", threads=threads)

@@ -13,7 +13,7 @@ import structlog
 from contract.errors import UsageError
 from worker.engine import BUCKETS, Array, BucketedNetwork, CompiledBatch, ModelSource, Network
 from worker.engines.cache import IrCache
-from worker.engines.precision import Precision
+from worker.engines.options import Precision
 from worker.engines.telemetry import refuse_telemetry
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class OpenVinoEngine:
         self._threads = threads
         self._key = f"{_CONVERSION}-{openvino.__version__.split('-')[0]}"
         self._cache = IrCache(cache / "openvino")
-        self._capabilities = frozenset(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-        if precision in _CAPABILITIES and _CAPABILITIES[precision] not in self._capabilities:
+        self.capabilities = frozenset(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        if precision in _CAPABILITIES and _CAPABILITIES[precision] not in self.capabilities:
             raise UsageError(
                 f"--precision {precision}: this CPU does not calculate in it; "
                 "expected --precision auto or float32"
@@ -97,13 +97,13 @@ class OpenVinoEngine:
             )
         if self._precision != "auto":
             return self._precision
-        if source.int8 is not None and _CAPABILITIES["int8"] in self._capabilities:
+        if source.int8 is not None and _CAPABILITIES["int8"] in self.capabilities:
             return "int8"
         return self._float_precision()
 
     def _float_precision(self) -> str:
         for precision in ("bfloat16", "float16"):
-            if _CAPABILITIES[precision] in self._capabilities:
+            if _CAPABILITIES[precision] in self.capabilities:
                 return precision
         return "float32"
 
