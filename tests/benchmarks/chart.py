@@ -95,8 +95,10 @@ def _latency(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
         said = "1 camera" if cell["cameras"] == 1 else f"{cell['cameras']} cameras"
         if cell["is_overloaded"]:
             said += f"\n{cell['delivered_per_s']:.0f} of {cell['sent_per_s']:.0f}/s"
-        ax.annotate(f"{said}\n{p50:.0f} to {p99:.0f}", (at, p99), xytext=(0, 7), textcoords="offset points",
-                    ha="center", va="bottom", fontsize=8)  # fmt: skip
+        ax.annotate(
+            f"{said}\n{p50:.0f} to {p99:.0f}", (at, p99), xytext=(0, 7),
+            textcoords="offset points", ha="center", va="bottom", fontsize=8,
+        )  # fmt: skip
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     ax.set_ylim(low / 1.2, high * 3)
