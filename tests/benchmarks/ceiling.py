@@ -16,7 +16,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from contract.frame import FrameMessage
 from producer.encode import encode_jpeg
@@ -65,19 +66,25 @@ class Lanes:
         with ThreadPoolExecutor(self._lanes, "lane") as threads:
             lanes = [threads.submit(self._work) for _ in range(self._lanes)]
             for frame in frames(clip):
+                if not self._put(frame, lanes):
+                    break
                 watch.frames += 1
-                self._put(frame, lanes)
             self._put(None, lanes)
             watch.faces = sum(lane.result() for lane in lanes)
 
-    def _put(self, frame: FrameMessage | None, lanes: Sequence[object]) -> None:
-        while True:
-            try:
-                self._frames.put(frame, timeout=1.0)
-                return
-            except queue.Full:
-                if all(lane.done() for lane in lanes):  # type: ignore[attr-defined]
-                    return  # they failed: their results say why
+    def _put(self, frame: FrameMessage | None, lanes: Sequence[Future[int]]) -> bool:
+        """False when nobody takes frames any more: a lane has failed, its result says why."""
+        while not any(lane.done() for lane in lanes):
+            with suppress(queue.Full):
+                self._frames.put(frame, timeout=0.2)
+                return True
+        # Those that still work need an end, and the queue may be full of what nobody wants.
+        self._is_over = True
+        with suppress(queue.Empty):
+            while True:
+                self._frames.get_nowait()
+        self._frames.put(None)
+        return False
 
     def _work(self) -> int:
         faces = 0
