@@ -26,6 +26,7 @@ from producer.reader import ReaderThread
 from producer.settings import ProducerSettings
 from producer.source import find_sources
 from tests.benchmarks.line import Stopwatch
+from tests.benchmarks.pipeline import engine_name
 from worker.outcome import FrameAnalyser, Seen
 from worker.settings import WorkerSettings
 
@@ -124,7 +125,7 @@ def main() -> None:
             lanes, batch = (int(number) for number in shape.split("x"))
             watch = Stopwatch()
             Lanes(analyser, lanes, batch).run(options.clip, watch)
-            watch.report(engine=info["engine"], shape=shape)
+            watch.report(engine=engine_name(info), shape=shape)
 
 
 def default_shapes(analyser: FrameAnalyser, batch_size: int) -> list[str]:

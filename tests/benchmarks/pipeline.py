@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.benchmarks.run import Run
@@ -13,7 +13,10 @@ from tests.benchmarks.usage import run_module
 from tests.benchmarks.variant import Variant
 
 # The worker's log line "ready", as emotion-up passes it on.
-_ENGINE = re.compile(r"^worker.*\bready\b.*\bengine ([\w.-]+)", re.MULTILINE)
+_READY = re.compile(
+    r"^worker.*\bready\b.*\bengine (?P<engine>[\w.-]+)(, precision (?P<precision>.+?), reason\b)?",
+    re.MULTILINE,
+)
 
 
 def run_pipeline(clip: Path, variant: Variant, flags: Sequence[str] = ()) -> Run:
@@ -31,7 +34,6 @@ def run_pipeline(clip: Path, variant: Variant, flags: Sequence[str] = ()) -> Run
     events = [event for event in events if event["kind"] == "frame"]
     begin_ns = min(event["captured_at_ns"] for event in events)
     end_ns = max(event["published_at_ns"] for event in events)
-    engine = _ENGINE.search(finished.stderr)
     return Run(
         frames=len(events),
         faces=sum(len(event["faces"]) for event in events),
@@ -40,5 +42,17 @@ def run_pipeline(clip: Path, variant: Variant, flags: Sequence[str] = ()) -> Run
         cpu_s=usage.cpu_between(begin_ns, end_ns),
         rss=usage.rss,
         largest_rss=usage.largest_rss,
-        engine=engine[1] if engine else "",
+        engine=engine_in(finished.stderr),
     )
+
+
+def engine_in(log: str) -> str:
+    """What the worker says that it runs its networks on, as `engine_name` puts it; "" if nothing
+    is said."""
+    ready = _READY.search(log)
+    return "" if ready is None else engine_name(ready.groupdict())
+
+
+def engine_name(info: Mapping[str, str | None]) -> str:
+    """``openvino bfloat16``: `engine` and `precision`, if there is one."""
+    return " ".join(filter(None, (info.get("engine"), info.get("precision"))))

@@ -20,6 +20,7 @@ from tests.benchmarks.footage import repeated
 from tests.benchmarks.gpu.stages import Rate, limits
 from tests.benchmarks.latency import Cell
 from tests.benchmarks.line import Stopwatch, read_run
+from tests.benchmarks.pipeline import engine_in, engine_name
 from tests.benchmarks.run import NotComparable, Run, Spread, ratios
 from tests.benchmarks.throughput import Row
 from tests.benchmarks.usage import REPOSITORY, CommandFailed, Usage, run_module
@@ -125,6 +126,14 @@ def test_a_variant_is_named_by_its_flags() -> None:
         "EMOTION_ENGINE": "keras",
         "EMOTION_PRECISION": "auto",
     }
+
+
+def test_the_workers_own_words_say_what_ran_the_networks() -> None:
+    start = "producer: session open\nworker 2: ready (worker a-1, model m, engine "
+    assert engine_in(f"{start}keras-tensorflow)") == "keras-tensorflow"
+    assert engine_in(f"{start}openvino, precision int8, reason b, c)") == "openvino int8"
+    assert engine_name({"engine": "openvino", "precision": "int8"}) == "openvino int8"
+    assert engine_in("") == ""
 
 
 def test_a_cell_that_delivers_less_than_was_sent_is_overloaded() -> None:
