@@ -102,6 +102,8 @@ def main() -> int:
         "engine": options.engine.name,
     }
     console.print(machine.headline(results["machine"]))
+    if busy := machine.busy(results["machine"]):
+        say(busy)
     try:
         with tempfile.TemporaryDirectory() as folder:
             for section in sections:

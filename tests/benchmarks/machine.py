@@ -20,6 +20,8 @@ _PACKAGES = ("tensorflow", "jax", "keras", "openvino", "numpy", "opencv-python-h
 # What decides how fast a network runs on a CPU.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
+_MOST_LOAD = 0.5  # of the cores, by others, before anything is measured
+
 
 def describe() -> dict[str, Any]:
     """CPU, cores, memory, versions and the commit."""
@@ -36,6 +38,14 @@ def describe() -> dict[str, Any]:
         "commit": _git("rev-parse", "--short", "HEAD"),
         "is_modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
+
+
+def busy(machine: dict[str, Any]) -> str | None:
+    """What to say when others use the machine too."""
+    load, cores = machine["load_at_start"], machine["cores"]
+    if load < _MOST_LOAD * cores:
+        return None
+    return f"the machine is busy, load {load} on {cores} cores: frames/s and latencies mean little"
 
 
 def headline(machine: dict[str, Any]) -> str:
