@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.machine import headline
+from tests.benchmarks.machine import busy, headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,13 +32,14 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         raise ValueError("expected at least one section, got none")
     heights = [1.3 + 0.5 * len(data["rows"]) if "rows" in data else 4.2 for _, data in panels]
     figure, axes = pyplot.subplots(
-        len(panels), 1, figsize=(10, sum(heights) + 0.6), height_ratios=heights,
+        len(panels), 1, figsize=(11, sum(heights) + 0.6), height_ratios=heights,
         layout="constrained", squeeze=False,
     )  # fmt: skip
     for (draw_panel, data), ax in zip(panels, axes[:, 0], strict=True):
         draw_panel(ax, data)
         ax.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"emotion-stream on {headline(results['machine'])}", fontsize=13)
+    noise = " (busy: figures mean little)" if busy(results["machine"]) else ""
+    figure.suptitle(f"emotion-stream on {headline(results['machine'])}{noise}", fontsize=13)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
 
@@ -80,7 +81,7 @@ def _latency(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
 
     rates = sorted({cell["fps"] for cell in cells})
     counts = sorted({cell["cameras"] for cell in cells})
-    width = 0.8 / len(counts)
+    width = 0.9 / len(counts)
     for cell in cells:
         if cell["latency"] is None:
             continue
@@ -96,7 +97,7 @@ def _latency(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
         if cell["is_overloaded"]:
             said += f"\n{cell['delivered_per_s']:.0f} of {cell['sent_per_s']:.0f}/s"
         ax.annotate(
-            f"{said}\n{p50:.0f} to {p99:.0f}", (at, p99), xytext=(0, 7),
+            f"{said}\n{p50:.0f}-{p99:.0f}", (at, p99), xytext=(0, 7),
             textcoords="offset points", ha="center", va="bottom", fontsize=8,
         )  # fmt: skip
     ax.set_yscale("log")
