@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 import cv2
 
@@ -13,6 +15,8 @@ from worker.classifier import EmotionClassifier
 from worker.engines.choose import choose_engine
 from worker.faces.detector import FaceDetector
 from worker.settings import WorkerSettings
+
+Warm = TypeVar("Warm", FaceDetector, EmotionClassifier)
 
 
 def build_analyser(
@@ -34,10 +38,13 @@ def build_analyser(
     batch_size = settings.batch_size or engine.batch_size
     buckets = [2**power for power in range(batch_size.bit_length())]
     buckets.append(batch_size)
-    classifier = EmotionClassifier(engine, settings.model, buckets=buckets)
-    detector = FaceDetector(engine, threshold=settings.threshold, buckets=buckets)
-    detector.warm_up()
-    classifier.warm_up()
+    detector_of = partial(FaceDetector, engine, threshold=settings.threshold)
+    classifier_of = partial(EmotionClassifier, engine, settings.model)
+    # On a first start OpenVINO converts both, each on a core; Keras builds one at a time.
+    with ThreadPoolExecutor(1 if engine.name.startswith("keras") else 2) as threads:
+        detector_made = threads.submit(_warm, detector_of, buckets)
+        classifier_made = threads.submit(_warm, classifier_of, buckets)
+        detector, classifier = detector_made.result(), classifier_made.result()
     info = {
         "model": classifier.manifest.name,
         "sha256": classifier.manifest.sha256,
@@ -55,6 +62,12 @@ def build_analyser(
         lanes=engine.lanes,
     )
     return analyser, info
+
+
+def _warm(make: Callable[..., Warm], buckets: Sequence[int]) -> Warm:
+    network = make(buckets=buckets)
+    network.warm_up()
+    return network
 
 
 def _precision(detector: str, classifier: str) -> str:

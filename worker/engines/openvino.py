@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import queue
+import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import structlog
 from contract.errors import UsageError
 from worker.engine import BUCKETS, Array, BucketedNetwork, CompiledBatch, ModelSource, Network
 from worker.engines.cache import IrCache
+from worker.engines.convert import convert_apart
 from worker.engines.options import Precision
 from worker.engines.telemetry import refuse_telemetry
 
@@ -123,19 +126,15 @@ class OpenVinoEngine:
         key = f"{source.name}-{source.fingerprint[:16]}-{self._key}"
         if (cached := self._cache.find(key)) is not None:
             return self._core.read_model(cached)
-        # Only here: the second imports TensorFlow.
-        import openvino
-
-        from worker.engines.convert import convert
-
         _log.info("converting for OpenVINO, once on this machine", network=source.name)
-        model = convert(source)
-
-        def write(path: Path) -> None:
-            openvino.save_model(model, path, compress_to_fp16=False)
-
-        added = self._cache.add(key, write)
-        return model if added is None else self._core.read_model(added)
+        added = self._cache.add(key, partial(convert_apart, source))
+        if added is not None:
+            return self._core.read_model(added)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.xml"
+            convert_apart(source, path)
+            # Whole in memory: the folder goes before the weights are used.
+            return self._core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
 
 
 class _Requests:
