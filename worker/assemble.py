@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 from worker.analyse import Analyser
 from worker.classifier import EmotionClassifier
-from worker.engine import KerasEngine
+from worker.engines.keras import KerasEngine
 from worker.faces.detector import FaceDetector
 from worker.settings import WorkerSettings
 

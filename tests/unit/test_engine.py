@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine import ArraySpec, BucketedNetwork, CompiledBatch, KerasEngine, split_batch
+from worker.engine import ArraySpec, BucketedNetwork, CompiledBatch, ModelSource, split_batch
+from worker.engines.keras import KerasEngine
+
+if TYPE_CHECKING:
+    import keras
 
 PAIR = ArraySpec((2,), np.dtype(np.float32))
 ONE = ArraySpec((), np.dtype(np.float32))
@@ -125,23 +131,51 @@ def test_impossible_buckets_are_refused(buckets: list[int]) -> None:
         Recorder().network(buckets)
 
 
-def test_keras_models_give_the_same_for_every_batch_size() -> None:
+def two_outputs() -> keras.Model:
+    """Means of maps and the maps; with layers that behave otherwise while training."""
     import keras
 
     keras.utils.set_random_seed(0)
     image = keras.Input((8, 8, 3), dtype="uint8")
     maps = keras.layers.Conv2D(4, 3)(keras.ops.cast(image, "float32"))
     maps = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(maps))
-    model = keras.Model(image, (keras.layers.GlobalAveragePooling2D()(maps), maps))
-    batch = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
+    return keras.Model(image, (keras.layers.GlobalAveragePooling2D()(maps), maps))
+
+
+def source(
+    build: Callable[[], keras.Model] = two_outputs, side_px: int = 8, int8: Path | None = None
+) -> ModelSource:
+    return ModelSource(
+        name="small",
+        fingerprint="0" * 64,
+        takes=ArraySpec((side_px, side_px, 3), np.dtype(np.uint8)),
+        gives=(ArraySpec((4,), np.dtype(np.float32)), ArraySpec((6, 6, 4), np.dtype(np.float32))),
+        build=build,
+        int8=int8,
+    )
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+
+
+def test_keras_models_give_the_same_for_every_batch_size() -> None:
+    import keras
+
+    batch = images(7)
     engine = KerasEngine()
 
-    means, found = engine.compile(model, buckets=[1, 2, 4]).outputs(batch)
-    other_means, other_found = engine.compile(model, buckets=[8]).outputs(batch)
+    means, found = engine.compile(source(), buckets=[1, 2, 4]).outputs(batch)
+    other_means, other_found = engine.compile(source(), buckets=[8]).outputs(batch)
 
     assert engine.name == f"keras-{keras.backend.backend()}"
     assert (means.shape, found.shape) == ((7, 4), (7, 6, 6, 4))
     np.testing.assert_allclose(means, other_means, rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(found, other_found, rtol=1e-4, atol=1e-3)
-    expected, _ = model(batch, training=False)
+    expected, _ = two_outputs()(batch, training=False)
     np.testing.assert_allclose(means, np.asarray(expected), rtol=1e-4, atol=1e-3)
+
+
+def test_a_model_that_is_not_what_its_source_says_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"small: expected a model from \(N, 9, 9, 3\) uint8"):
+        KerasEngine().compile(source(side_px=9))

