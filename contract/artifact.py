@@ -3,7 +3,7 @@
 `NAME.keras` lies beside `NAME.json`, the manifest. A worker that finds the two apart or at odds
 refuses to start: a model fed with another input than it was trained on fails silently otherwise.
 
-`emotion-trainer quantize` writes a network's int8 form beside it: OpenVINO IR, an .xml and its .bin.
+`emotion-trainer quantize` writes a network's int8 form beside it: OpenVINO IR, an .xml and a .bin.
 It is bound to exactly the weights that it was made from, by their sha256.
 """
 
@@ -54,8 +54,10 @@ class Int8:
         if Path(file).name != file or not file.endswith(".xml"):
             raise ValueError(f"int8: file: expected a plain file name NAME.xml, got {file!r}")
         return cls(
-            file,
-            *(raw[key].lower() for key in sums),
+            file=file,
+            source_sha256=raw["source_sha256"].lower(),
+            xml_sha256=raw["xml_sha256"].lower(),
+            bin_sha256=raw["bin_sha256"].lower(),
             made=dict(raw.get("made", {})),
             measured=dict(raw.get("measured", {})),
         )

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from contract.artifact import ModelManifest, find_artifact
+from contract.artifact import ModelManifest, find_artifact, find_int8
 from contract.errors import ArtifactError
 from worker.engine import BUCKETS, ArraySpec, Engine, ModelSource
+from worker.int8 import offered
 
 if TYPE_CHECKING:
     import keras
@@ -75,8 +76,12 @@ class EmotionClassifier:
         }
 
 
-def classifier_source(path: Path | None = None) -> tuple[ModelManifest, ModelSource]:
+def classifier_source(
+    path: Path | None = None, *, int8_required: bool = False
+) -> tuple[ModelManifest, ModelSource]:
     """What an artifact's manifest says, and its model for an engine: crops in, outputs out.
+
+    int8_required   a damaged int8 form is an `ArtifactError`, not left out with a warning
 
     `path` and what it raises are those of `EmotionClassifier`; Keras is imported and the model
     loaded only by `ModelSource.build`.
@@ -91,9 +96,15 @@ def classifier_source(path: Path | None = None) -> tuple[ModelManifest, ModelSou
         takes=ArraySpec(manifest.input_shape, np.dtype(np.uint8)),
         gives=(ArraySpec((len(manifest.labels),), np.dtype(np.float32)),),
         build=partial(_load, model_path, manifest),
-        int8=None,
+        int8=offered(partial(_find_int8, model_path, manifest), required=int8_required),
     )
     return manifest, source
+
+
+def _find_int8(path: Path, manifest: ModelManifest) -> Path | None:
+    if manifest.int8 is None:
+        return None
+    return find_int8(path.parent, manifest.int8, manifest.sha256)
 
 
 def _load(path: Path, manifest: ModelManifest) -> keras.Model:

@@ -24,13 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.artifact import ModelManifest
-from contract.process.logs import native_output_to_debug
 from trainer.data import ferplus
-from trainer.network import Network
 from trainer.quantize import ir
 
 MAX_LOSS = 0.005
-CALIBRATION_CROPS = 400
 _SEED = 0
 
 Crops = list[npt.NDArray[np.uint8]]
@@ -63,22 +60,6 @@ class ClassifierCost:
         return f"loses {self.loss * 100:.2f} points of accuracy, {MAX_LOSS * 100:g} at most"
 
 
-def float_form(path: Path, manifest: ModelManifest) -> Any:
-    """The `openvino.Model` of an artifact: crops (N, side, side, 1) uint8 -> outputs float32.
-
-    Raises `ArtifactError` when the file is not what its manifest says.
-    """
-    Network(path).require(manifest)
-    with native_output_to_debug():
-        import keras
-
-        model = keras.models.load_model(path, compile=False)
-        crops = keras.Input(manifest.input_shape, dtype="uint8", name="crops")
-        outputs = model(keras.ops.cast(crops, model.inputs[0].dtype), training=False)
-        model = keras.Model(crops, keras.ops.cast(outputs, "float32"), name=model.name)
-    return ir.from_keras(model)
-
-
 def is_float(model: Any) -> Callable[[Any], bool]:
     """The first convolution, which sees the photo, and the last layer, which gives the scores."""
     types = ("Convolution", "MatMul")
@@ -95,40 +76,55 @@ def calibration_crops(data: Path, side_px: int, count: int) -> Crops:
     return _crops(split.images[chosen], side_px)
 
 
+def labelled_crops(
+    data: Path, side_px: int, limit: int | None = None
+) -> tuple[Crops, npt.NDArray[np.int64]]:
+    """FER+'s test photos with a majority, the first `limit`, and their classes (N,)."""
+    split = ferplus.read_split(data, "test")
+    truth = ferplus.majority(split.votes)
+    used = np.flatnonzero(truth >= 0)[:limit]
+    return _crops(split.images[used], side_px), truth[used]
+
+
 def measure(
     before: Any,
     after: Any,
     data: Path,
     manifest: ModelManifest,
-    *,
     limit: int | None,
     start: Callable[[str, int], Callable[[int], object]],
 ) -> ClassifierCost:
     """What `after`, the int8 form, loses against `before` on FER+'s test split.
 
+    limit   the first photos only
     start   begins a progress bar of a name and a total; returns what advances it
     """
-    split = ferplus.read_split(data, "test")
-    truth = ferplus.majority(split.votes)
-    used = np.flatnonzero(truth >= 0)[:limit]
-    crops = _crops(split.images[used], manifest.input_shape[0])
+    crops, truth = labelled_crops(data, manifest.input_shape[0], limit)
     columns = [manifest.labels.index(label) for label in ferplus.CLASSES]
 
     def labels(model: Any, precision: str, name: str) -> npt.NDArray[np.int64]:
         progress = start(f"classifier {name}", len(crops))
-        return np.stack(ir.run(model, crops, precision, list, progress))[:, columns].argmax(axis=1)
+        outputs = np.stack(ir.run(model, crops, precision, list, progress))
+        return np.asarray(outputs[:, columns].argmax(axis=1), np.int64)
 
     reference = labels(before, "f32", "float32")
     found = [labels(after, precision, f"int8+{precision}") for precision in ir.precisions()]
     return ClassifierCost(
         n=len(crops),
-        float_accuracy=float((reference == truth[used]).mean()),
-        accuracy=min(float((one == truth[used]).mean()) for one in found),
+        float_accuracy=float((reference == truth).mean()),
+        accuracy=min(float((one == truth).mean()) for one in found),
         agreement=min(float((one == reference).mean()) for one in found),
     )
 
 
+def describe(cost: ClassifierCost) -> str:
+    return (
+        f"accuracy {cost.accuracy:.2%}, {cost.float_accuracy:.2%} in float32, n={cost.n:,}; "
+        f"same label {cost.agreement:.2%}"
+    )
+
+
 def _crops(images: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8], side_px: int) -> Crops:
-    how = cv2.INTER_AREA if ferplus.SIDE_PX > side_px else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if side_px < ferplus.SIDE_PX else cv2.INTER_LINEAR
     resized = [cv2.resize(image, (side_px, side_px), interpolation=how) for image in images]
     return [np.asarray(image, np.uint8)[..., np.newaxis] for image in resized]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,19 @@ import numpy.typing as npt
 
 from contract.process.logs import native_output_to_debug
 from contract.process.settings import usable_cores
+from worker.engine import ModelSource
 
 _BATCH_SIZE = 8
 # Written last into the .xml: versions, conversion and quantisation settings, and with them paths.
 _MODEL_INFO = re.compile(r"\n\t<rt_info>.*</rt_info>\n</net>\s*\Z", re.DOTALL)
 
 
-def from_keras(model: Any) -> Any:
-    """The `openvino.Model` of a Keras model on TensorFlow, in float32.
+def float_form(source: ModelSource) -> Any:
+    """The `openvino.Model` of a network in float32, as the worker's engine converts it."""
+    with native_output_to_debug():
+        from worker.engines.convert import convert
 
-    Through TensorFlow: converted from Keras' own OpenVINO backend both networks are slower.
-    """
-    import openvino
-
-    with tempfile.TemporaryDirectory() as folder, native_output_to_debug():
-        path = Path(folder) / "model.xml"
-        model.export(path, format="openvino", verbose=False)
-        read = openvino.Core().read_model(path)
-        return read.clone()  # the file it is mapped from goes
+        return convert(source)
 
 
 def save(model: Any, xml: Path) -> None:
@@ -40,7 +34,9 @@ def save(model: Any, xml: Path) -> None:
     openvino.save_model(model, xml, compress_to_fp16=False)
     text, stripped = _MODEL_INFO.subn("\n</net>\n", xml.read_text("utf-8"))
     if stripped != 1:
-        raise RuntimeError(f"{xml}: expected <rt_info> at its end; has OpenVINO changed its format?")
+        raise RuntimeError(
+            f"{xml}: expected <rt_info> at its end; has OpenVINO changed its format?"
+        )
     xml.write_text(text, "utf-8")
 
 

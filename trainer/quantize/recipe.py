@@ -7,28 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import sys
-from collections.abc import Callable, Sequence
+import io
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 
 Pictures = Sequence[npt.NDArray[np.uint8]]
 
 
-def quantised(model: Any, pictures: Pictures, is_float: Callable[[Any], bool]) -> Any:
+def quantised(
+    model: Any, pictures: Pictures, is_float: Callable[[Any], bool], console: Console
+) -> Any:
     """The int8 form of an `openvino.Model`.
 
     pictures   one item each, as the model takes them: they calibrate the ranges of activations
     is_float   which of the model's operations stay as they are
+    console    shows the progress, if it is a terminal
     """
     import nncf
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     keep = [op.get_friendly_name() for op in model.get_ordered_ops() if is_float(op)]
-    with _bars_on_stderr():
+    with _bars_on(console):
         return nncf.quantize(
             model,
             nncf.Dataset([picture[np.newaxis] for picture in pictures]),
@@ -54,7 +58,7 @@ def made(pictures: Pictures, data: str) -> dict[str, Any]:
 
     digest = hashlib.sha256()
     for picture in pictures:
-        digest.update(np.ascontiguousarray(picture))
+        digest.update(picture.tobytes())
     return {
         "calibration": data,
         "calibration_sha256": digest.hexdigest(),
@@ -64,14 +68,10 @@ def made(pictures: Pictures, data: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _bars_on_stderr() -> Any:
+def _bars_on(console: Console) -> Iterator[None]:
     """NNCF draws progress bars on stdout and logs what it does."""
     import nncf
 
-    nncf.set_log_level(40)  # logging.ERROR
-    with contextlib.ExitStack() as stack:
-        out = sys.stderr
-        if not out.isatty():
-            out = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
-        stack.enter_context(contextlib.redirect_stdout(out))
+    nncf.set_log_level(logging.ERROR)
+    with contextlib.redirect_stdout(console.file if console.is_terminal else io.StringIO()):
         yield
