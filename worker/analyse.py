@@ -23,10 +23,11 @@ Image = npt.NDArray[np.uint8]
 
 
 class Analyser:
-    """The whole analysis of a batch; does no I/O.
+    """The whole analysis of a batch; does no I/O. Several threads may analyse at once.
 
     decoders   decodes JPEGs in parallel (OpenCV releases the GIL)
     observe    is told what each stage took: name, seconds
+    lanes      how many threads, each with a batch of its own, keep the engine busy
     """
 
     def __init__(
@@ -35,7 +36,10 @@ class Analyser:
         classifier: EmotionClassifier,
         decoders: Executor,
         observe: Callable[[str, float], None],
+        *,
+        lanes: int = 1,
     ) -> None:
+        self.lanes = lanes
         self._detector = detector
         self._classifier = classifier
         self._decoders = decoders

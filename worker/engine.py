@@ -47,6 +47,7 @@ class ModelSource:
     gives        what one item of each output is
     build        the functional Keras model of exactly that, batch size free; takes seconds, so it
                  is called only where no cached or quantised form serves
+    cpu_batch    on one core, a larger batch is no faster an item
     int8         OpenVINO IR (.xml, its .bin beside it), verified, quantised from exactly this
                  network: the same input and output, batch size free; None if there is none
     """
@@ -56,6 +57,7 @@ class ModelSource:
     takes: ArraySpec
     gives: tuple[ArraySpec, ...]
     build: Callable[[], keras.Model]
+    cpu_batch: int = 8
     int8: Path | None = None
 
 
@@ -118,8 +120,10 @@ class BucketedNetwork:
         gives: Sequence[ArraySpec],
         buckets: Sequence[int] = BUCKETS,
         precision: str = "float32",
+        max_padding: float = MAX_PADDING,
     ) -> None:
         self.precision = precision
+        self._max_padding = max_padding
         self._compile_batch = compile_batch
         self._takes = takes
         self._gives = tuple(gives)
@@ -139,7 +143,7 @@ class BucketedNetwork:
             raise ValueError(f"expected {self._takes}, got {batch.shape} {batch.dtype}")
         parts: list[Sequence[Array]] = []
         start = 0
-        for count, bucket in split_batch(len(batch), self._buckets):
+        for count, bucket in split_batch(len(batch), self._buckets, self._max_padding):
             part = self._function(bucket)(_padded(batch[start : start + count], bucket))
             parts.append([output[:count] for output in part])
             start += count
@@ -160,18 +164,20 @@ class BucketedNetwork:
             return self._compiled[bucket]
 
 
-def split_batch(size: int, buckets: Sequence[int]) -> list[tuple[int, int]]:
+def split_batch(
+    size: int, buckets: Sequence[int], max_padding: float = MAX_PADDING
+) -> list[tuple[int, int]]:
     """Return how to run `size` items: pairs (items, batch size they are padded to).
 
     `buckets` rise. What is larger than the largest is split. So is what would be padded by more
-    than a quarter: on a CPU a padded item costs as much as a real one (17 padded to 32 would
-    take 1.9 times as long as 16 and 1).
+    than `max_padding` of the bucket: on a CPU a padded item costs as much as a real one (17 padded
+    to 32 would take 1.9 times as long as 16 and 1).
     """
     parts = []
     while size > 0:
         fitting = [bucket for bucket in buckets if bucket <= size]
         roomy = [bucket for bucket in buckets if bucket >= size]
-        if roomy and (not fitting or roomy[0] - size <= MAX_PADDING * roomy[0]):
+        if roomy and (not fitting or roomy[0] - size <= max_padding * roomy[0]):
             parts.append((size, roomy[0]))
             break
         parts.append((fitting[-1], fitting[-1]))

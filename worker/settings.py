@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field
 
 from contract.process.settings import Partitions, RedisTimeout, ServiceSettings, usable_cores
+from worker.engines.choose import EngineName
+from worker.engines.precision import Precision
+
+
+def _cache_folder() -> Path:
+    """Where the XDG Base Directory Specification wants what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if base.startswith("/"):  # it says to ignore a relative path
+        return Path(base) / "emotion-stream"
+    try:
+        return Path.home() / ".cache" / "emotion-stream"
+    except RuntimeError:  # a user without a home, as in some containers: nowhere to keep anything
+        return Path(os.devnull) / "emotion-stream"
 
 
 class WorkerSettings(ServiceSettings):
@@ -31,6 +45,25 @@ class WorkerSettings(ServiceSettings):
         None, description="classifier: a .keras file with its manifest beside it; the shipped "
         "FER+ model by default"
     )  # fmt: skip
+    engine: EngineName = Field(
+        "auto", description="what runs the networks; auto: Keras on a GPU, else OpenVINO if "
+        "installed, else Keras"
+    )  # fmt: skip
+    precision: Precision = Field(
+        "auto", description="what the networks are calculated in; auto: the fastest that is "
+        "offered here, int8 where there is an int8 form of the model"
+    )  # fmt: skip
+    threads: int = Field(
+        default_factory=usable_cores,
+        ge=1,
+        le=1024,
+        description="cores that the networks use; all by default",
+    )
+    cache: Path = Field(
+        default_factory=_cache_folder,
+        description="folder for converted networks; emotion-stream in $XDG_CACHE_HOME or "
+        "~/.cache by default",
+    )
     batch_size: int = Field(16, ge=1, le=256, description="most frames analysed together")
     max_wait: float = Field(
         0.02, ge=0, le=10, description="seconds a frame may wait for others to fill its batch"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine import ArraySpec, BucketedNetwork, CompiledBatch, ModelSource, split_batch
-from worker.engines.keras import KerasEngine
-
-if TYPE_CHECKING:
-    import keras
+from contract.errors import UsageError
+from tests.small_model import images, source, two_outputs
+from worker.engine import ArraySpec, BucketedNetwork, CompiledBatch, split_batch
+from worker.engines.keras import KerasEngine, in_bfloat16
 
 PAIR = ArraySpec((2,), np.dtype(np.float32))
 ONE = ArraySpec((), np.dtype(np.float32))
@@ -60,6 +57,10 @@ def pairs(count: int) -> np.ndarray:
 )
 def test_a_batch_is_padded_a_little_or_split(size: int, expected: list[tuple[int, int]]) -> None:
     assert split_batch(size, (1, 2, 4, 8, 16, 32)) == expected
+
+
+def test_nothing_is_padded_where_padding_never_pays() -> None:
+    assert split_batch(7, (1, 2, 4, 8), 0.0) == [(4, 4), (2, 2), (1, 1)]
 
 
 def test_a_batch_below_the_smallest_bucket_is_padded() -> None:
@@ -131,34 +132,6 @@ def test_impossible_buckets_are_refused(buckets: list[int]) -> None:
         Recorder().network(buckets)
 
 
-def two_outputs() -> keras.Model:
-    """Means of maps and the maps; with layers that behave otherwise while training."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    image = keras.Input((8, 8, 3), dtype="uint8")
-    maps = keras.layers.Conv2D(4, 3)(keras.ops.cast(image, "float32"))
-    maps = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(maps))
-    return keras.Model(image, (keras.layers.GlobalAveragePooling2D()(maps), maps))
-
-
-def source(
-    build: Callable[[], keras.Model] = two_outputs, side_px: int = 8, int8: Path | None = None
-) -> ModelSource:
-    return ModelSource(
-        name="small",
-        fingerprint="0" * 64,
-        takes=ArraySpec((side_px, side_px, 3), np.dtype(np.uint8)),
-        gives=(ArraySpec((4,), np.dtype(np.float32)), ArraySpec((6, 6, 4), np.dtype(np.float32))),
-        build=build,
-        int8=int8,
-    )
-
-
-def images(count: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
-
-
 def test_keras_models_give_the_same_for_every_batch_size() -> None:
     import keras
 
@@ -179,3 +152,22 @@ def test_keras_models_give_the_same_for_every_batch_size() -> None:
 def test_a_model_that_is_not_what_its_source_says_is_refused() -> None:
     with pytest.raises(ValueError, match=r"small: expected a model from \(N, 9, 9, 3\) uint8"):
         KerasEngine().compile(source(side_px=9))
+
+
+def test_bfloat16_keeps_weights_inputs_and_outputs() -> None:
+    model = two_outputs()
+    batch = images(5)
+
+    fast = in_bfloat16(model)
+
+    assert [str(w.dtype) for w in fast.weights] == ["float32"] * len(fast.weights)
+    assert [str(output.dtype) for output in fast.outputs] == ["float32"] * 2
+    exact, _ = model(batch, training=False)
+    means, _ = fast(batch, training=False)
+    error = np.abs(np.asarray(means) - np.asarray(exact)).max() / np.abs(np.asarray(exact)).max()
+    assert 0 < error < 0.01  # 0 would be float32
+
+
+def test_keras_has_no_int8() -> None:
+    with pytest.raises(UsageError, match="--precision int8: Keras has none"):
+        KerasEngine("int8")

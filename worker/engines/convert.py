@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from contract.errors import ArtifactError, UsageError
 from worker.engine import ModelSource
 from worker.engines.keras import require_specs
+from worker.engines.telemetry import refuse_telemetry
 
 if TYPE_CHECKING:
     import openvino
@@ -16,8 +18,10 @@ def convert(source: ModelSource) -> openvino.Model:
 
     Takes seconds and imports TensorFlow, whose graph is what is converted: Keras' own way
     (``KERAS_BACKEND=openvino``) keeps every transposition and is half as fast. Raises
-    `RuntimeError` when Keras runs on another backend.
+    `UsageError` when Keras runs on another backend and `ArtifactError` for a model that OpenVINO
+    cannot run.
     """
+    refuse_telemetry()
     import openvino
 
     model = source.build()
@@ -25,8 +29,9 @@ def convert(source: ModelSource) -> openvino.Model:
     import tensorflow as tf
 
     if keras.backend.backend() != "tensorflow":
-        raise RuntimeError(
-            f"OpenVINO needs Keras on tensorflow to convert a model, got {keras.backend.backend()}"
+        raise UsageError(
+            f"--engine openvino: expected Keras on tensorflow, which converts the {source.name}, "
+            f"got {keras.backend.backend()}"
         )
     require_specs(model, source)
     function = tf.function(
@@ -34,5 +39,12 @@ def convert(source: ModelSource) -> openvino.Model:
         input_signature=[tf.TensorSpec((None, *source.takes.shape), source.takes.dtype)],
         autograph=False,
     ).get_concrete_function()
-    converted: Any = openvino.convert_model(function)
+    try:
+        # A copy: the model would point into TensorFlow's memory, which the next garbage
+        # collection frees.
+        converted: openvino.Model = openvino.convert_model(function, share_weights=False)
+    except Exception as error:  # openvino raises many kinds, all of them about this network
+        raise ArtifactError(
+            f"{source.name}: OpenVINO cannot convert it; --engine keras can run it: {error}"
+        ) from error
     return converted

@@ -125,6 +125,7 @@ def detector_source(*, int8_required: bool = False) -> ModelSource:
         takes=ArraySpec((_SIDE, _SIDE, 3), np.dtype(np.uint8)),
         gives=(ArraySpec((len(boxes.priors()), 5), np.dtype(np.float32)),),
         build=_build,
+        cpu_batch=1,  # 5.1 core-ms an image alone, 5.3 in batches of 16 (OpenVINO, bfloat16)
         int8=offered(partial(find_detector_int8, weights), required=int8_required),
     )
 
