@@ -1,8 +1,8 @@
 """The detector's int8 form: what calibrates it, how far its faces move.
 
 A confidence near 0.5 moves by a quarter of what its logit does, and 0.02 at most is asked for: a
-logit may be off by 0.08. All of the network in int8 is off by up to 0.6 (0.1 of confidence), so
-what is sensitive stays float. Worst confidence of 1,309 faces on 1,094 frames, the float layers in
+logit may be off by 0.08. All of the network in int8 moves some by 0.1, so what is sensitive stays
+float. Worst confidence of 1,309 faces on 1,094 frames, the float layers in
 bfloat16 (which alone moves 0.012):
 
 | layers left float | worst |
@@ -15,8 +15,8 @@ bfloat16 (which alone moves 0.012):
 | and all heads and shortcuts beside: this one | 0.016 |
 
 The layers were chosen on these frames, 300 of which calibrated: no frame is held out. In float32
-of bfloat16 the last row is 0.015. It needs about three quarters of bfloat16's time; all in int8
-would need 0.56.
+instead of bfloat16 the last row is 0.015. It needs about three quarters of bfloat16's time;
+all in int8 would need 0.56.
 """
 
 from __future__ import annotations
