@@ -10,7 +10,13 @@ from contract.artifact import ModelManifest, find_artifact
 from contract.errors import ArtifactError, EmotionStreamError, UsageError
 from contract.process.command import run_command
 from contract.process.settings import read_settings
-from trainer.settings import EvaluateSettings, ExportSettings, TrainerSettings, quoted
+from trainer.settings import (
+    EvaluateSettings,
+    ExportSettings,
+    QuantizeSettings,
+    TrainerSettings,
+    quoted,
+)
 
 PROGRAM = "emotion-trainer"
 # The trainer imports nothing of the worker that runs, but both come in one distribution.
@@ -26,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(EvaluateSettings, f"{PROGRAM} evaluate", _evaluate, rest)
     if command == ["export"]:
         return run_command(ExportSettings, f"{PROGRAM} export", _export, rest)
+    if command == ["quantize"]:
+        return run_command(QuantizeSettings, f"{PROGRAM} quantize", _quantize, rest)
     return _no_command(arguments)
 
 
@@ -33,7 +41,7 @@ def _no_command(arguments: Sequence[str]) -> int:
     """--help, an unknown command or none at all: argparse answers the first two and exits."""
     try:
         read_settings(TrainerSettings, PROGRAM, arguments)
-        raise UsageError(f"expected a command: evaluate or export (see {PROGRAM} --help)")
+        raise UsageError(f"expected a command: evaluate, export or quantize (see {PROGRAM} --help)")
     except EmotionStreamError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return error.exit_code
@@ -139,4 +147,12 @@ def _export(settings: ExportSettings) -> int:
     _, manifest = find_artifact(artifact)
     print(f"{artifact} and {artifact.with_suffix('.json').name}: {manifest.id}")
     print(f"try it: emotion-worker --model {artifact}")
+    return 0
+
+
+def _quantize(settings: QuantizeSettings) -> int:
+    from trainer.quantize.command import quantize
+    from trainer.quantize.table import print_written
+
+    print_written(quantize(settings))
     return 0

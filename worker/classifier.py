@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from contract.artifact import ModelManifest, find_artifact
+from contract.artifact import ModelManifest, find_artifact, find_int8
 from contract.errors import ArtifactError
 from worker.engine import BUCKETS, ArraySpec, Engine, ModelSource
+from worker.int8 import offered
 
 if TYPE_CHECKING:
     import keras
@@ -93,9 +94,15 @@ def classifier_source(path: Path | None = None) -> tuple[ModelManifest, ModelSou
         build=partial(_load, model_path, manifest),
         # Core-ms a crop in batches of 1, 4, 8, 16: 5.0, 4.0, 3.6, 3.4 (OpenVINO, bfloat16).
         cpu_batch=16,
-        int8=None,
+        int8=offered(partial(_find_int8, model_path, manifest)),
     )
     return manifest, source
+
+
+def _find_int8(path: Path, manifest: ModelManifest) -> Path | None:
+    if manifest.int8 is None:
+        return None
+    return find_int8(path.parent, manifest.int8, manifest.sha256)
 
 
 def _load(path: Path, manifest: ModelManifest) -> keras.Model:

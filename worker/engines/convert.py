@@ -51,7 +51,9 @@ def convert(source: ModelSource) -> openvino.Model:
         autograph=False,
     ).get_concrete_function()
     try:
-        converted: openvino.Model = openvino.convert_model(function)
+        # A copy: the model would point into TensorFlow's memory, which the next garbage
+        # collection frees.
+        converted: openvino.Model = openvino.convert_model(function, share_weights=False)
     except Exception as error:  # openvino raises many kinds, all of them about this network
         raise ArtifactError(
             f"{source.name}: OpenVINO cannot convert it; --engine keras can run it: {error}"

