@@ -142,7 +142,7 @@ def has_fast_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the CPU multiplies int8 faster than floats, and adds up without overflow.
 
     OpenVINO says that it can calculate in int8 on any x86, but without VNNI's instructions that is
-    slower, and sums of two products overflow. Only Linux tells; elsewhere it is not offered unasked.
+    slower, and sums of two products overflow. Only Linux tells: elsewhere it has to be asked for.
     """
     try:
         flags = cpuinfo.read_text("utf-8", errors="replace").split()
