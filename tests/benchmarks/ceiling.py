@@ -121,18 +121,18 @@ def main() -> None:
         if options.wait:
             print("ready", flush=True)
             sys.stdin.readline()
-        for shape in options.shapes or default_shapes(analyser, settings.batch_size):
+        for shape in options.shapes or default_shapes(analyser):
             lanes, batch = (int(number) for number in shape.split("x"))
             watch = Stopwatch()
             Lanes(analyser, lanes, batch).run(options.clip, watch)
             watch.report(engine=engine_name(info), shape=shape)
 
 
-def default_shapes(analyser: FrameAnalyser, batch_size: int) -> list[str]:
+def default_shapes(analyser: FrameAnalyser) -> list[str]:
     """What is worth trying: the worker's own lanes and one more, long batches and short ones."""
-    lanes: int = getattr(analyser, "lanes", 1)
-    short = max(1, batch_size // 4)
-    return [f"{lanes}x{batch_size}", f"{lanes}x{short}", f"{lanes + 1}x{short}"]
+    lanes, batch = analyser.lanes, analyser.batch_size
+    short = max(1, batch // 4)
+    return [f"{lanes}x{batch}", f"{lanes}x{short}", f"{lanes + 1}x{short}"]
 
 
 if __name__ == "__main__":
