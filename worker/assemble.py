@@ -16,7 +16,7 @@ from worker.settings import WorkerSettings
 
 
 def build_analyser(
-    settings: WorkerSettings, decoders: Executor, observe: Callable[[str, float], None]
+    settings: WorkerSettings, decoders: Executor | None, observe: Callable[[str, float], None]
 ) -> tuple[Analyser, dict[str, str]]:
     """The warmed-up analyser and what `emotion_model_info` says of it.
 
@@ -38,4 +38,5 @@ def build_analyser(
         "sha256": classifier.manifest.sha256,
         "engine": engine.name,
     }
-    return Analyser(detector, classifier, decoders, observe), info
+    every = settings.detect_every
+    return Analyser(detector, classifier, decoders, observe, detect_every=every), info

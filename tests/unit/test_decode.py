@@ -77,7 +77,8 @@ def test_a_pixel_of_a_coarse_picture_is_scale_times_scale_of_the_frame(
 def test_boxes_are_pixels_of_the_frame_whatever_the_scale(scale: int) -> None:
     width, height = 1201, 963
     rows, columns = -(-height // scale), -(-width // scale)
-    coarse = Picture(np.zeros((rows, columns, 3), np.uint8), scale, width, height)
+    message = FrameMessage("s", "t", 0, 0, None, width, height, b"")
+    coarse = Picture(message, np.zeros((rows, columns, 3), np.uint8), scale)
 
     assert coarse.to_frame(Box(0, 0, columns, rows)) == Box(0, 0, width, height)
     small = Box(30, 40, 60, 90)
@@ -95,7 +96,7 @@ def test_a_face_with_too_few_pixels_is_cut_from_a_finer_picture() -> None:
     coarse = picture(message)
     boxes = [Box(100, 100, 200, 200), Box(800, 200, 1600, 1400), Box(2000, 900, 2300, 1260)]
 
-    crops = crop_faces(message, coarse, boxes, 96)
+    crops = crop_faces(coarse, boxes, 96)
 
     full = picture(message, 1)
     for crop, box in zip(crops, boxes, strict=True):
@@ -107,7 +108,7 @@ def test_a_face_with_too_few_pixels_is_cut_from_a_finer_picture() -> None:
 
 def test_no_faces_need_no_picture() -> None:
     message = frame(smooth(1920, 1080))
-    assert crop_faces(message, picture(message), [], 96) == []
+    assert crop_faces(picture(message), [], 96) == []
 
 
 @pytest.mark.parametrize(
