@@ -16,16 +16,17 @@ from contract.frame import FrameMessage
 from worker.classifier import EmotionClassifier
 from worker.decode import Picture, crop_faces, decode
 from worker.faces.detector import Detection, FaceDetector
+from worker.follow import Follower
 from worker.outcome import Outcome, Rejected, Seen
 
 
 class Analyser:
     """The whole analysis of a batch; does no I/O. Several threads may call it at once.
 
-    decoders   decodes JPEGs in parallel (OpenCV releases the GIL); None: the calling thread does
-    observe    is told what each stage took: name, seconds
-    batch_size, lanes
-               what the loop asks for: see `FrameAnalyser`
+    decoders      decodes JPEGs in parallel (OpenCV releases the GIL); None: the calling thread does
+    observe       is told what each stage took: name, seconds
+    batch_size    and `lanes`: what the loop asks for, see `FrameAnalyser`
+    detect_every  the detector sees one frame of a source in so many; faces are followed between
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Analyser:
         *,
         batch_size: int = 8,
         lanes: int = 1,
+        detect_every: int = 1,
     ) -> None:
         self._detector = detector
         self._classifier = classifier
@@ -44,6 +46,7 @@ class Analyser:
         self._observe = observe
         self.batch_size = batch_size
         self.lanes = lanes
+        self._follower = Follower(self._detected, detect_every)
 
     @property
     def model_id(self) -> str:
@@ -53,15 +56,11 @@ class Analyser:
         """One outcome per frame, in order. The faces of all frames are classified together."""
         with self._timed("decode"):
             decoded = list(self._map(decode, frames))
-        pairs = [
-            (frame, picture)
-            for frame, picture in zip(frames, decoded, strict=True)
-            if not isinstance(picture, Rejected)
-        ]
+        pictures = [item for item in decoded if not isinstance(item, Rejected)]
         with self._timed("detect"):
-            detections = self._detect([picture for _, picture in pairs])
+            detections = self._follower.find(pictures)
         with self._timed("crop"):
-            crops = self._crops(pairs, detections)
+            crops = self._crops(pictures, detections)
         with self._timed("classify"):
             scores = self._classifier.scores(crops)
         faces = self._faces(detections, scores)
@@ -73,7 +72,7 @@ class Analyser:
         self._detector.detect([np.zeros((side, side, 3), np.uint8)])
         self._classifier.scores(np.zeros((1, side, side), np.uint8))
 
-    def _detect(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
+    def _detected(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
         found = self._detector.detect([picture.pixels for picture in pictures])
         return [
             [Detection(picture.to_frame(face.box), face.confidence) for face in faces]
@@ -81,15 +80,13 @@ class Analyser:
         ]
 
     def _crops(
-        self,
-        pairs: Sequence[tuple[FrameMessage, Picture]],
-        detections: Sequence[Sequence[Detection]],
+        self, pictures: Sequence[Picture], detections: Sequence[Sequence[Detection]]
     ) -> npt.NDArray[np.uint8]:
         side = self._classifier.crop_side_px
         crops = [
             crop
-            for (frame, picture), faces in zip(pairs, detections, strict=True)
-            for crop in crop_faces(frame, picture, [face.box for face in faces], side)
+            for picture, faces in zip(pictures, detections, strict=True)
+            for crop in crop_faces(picture, [face.box for face in faces], side)
         ]
         return np.stack(crops) if crops else np.zeros((0, side, side), np.uint8)
 

@@ -20,7 +20,7 @@ Warm = TypeVar("Warm", FaceDetector, EmotionClassifier)
 
 
 def build_analyser(
-    settings: WorkerSettings, decoders: Executor, observe: Callable[[str, float], None]
+    settings: WorkerSettings, decoders: Executor | None, observe: Callable[[str, float], None]
 ) -> tuple[Analyser, dict[str, str]]:
     """The warmed-up analyser and what `emotion_model_info` says of it.
 
@@ -60,6 +60,7 @@ def build_analyser(
         observe,
         batch_size=batch_size,
         lanes=engine.lanes,
+        detect_every=settings.detect_every,
     )
     return analyser, info
 

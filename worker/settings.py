@@ -70,12 +70,6 @@ class WorkerSettings(ServiceSettings):
         description="most frames analysed together; by default what suits the engine, 8 on a CPU "
         "and 64 on a GPU",
     )
-    detect_every: int = Field(
-        1,
-        ge=1,
-        le=1000,
-        description="PLACEHOLDER",
-    )
     max_wait: float = Field(
         0.0,
         ge=0,
@@ -85,6 +79,13 @@ class WorkerSettings(ServiceSettings):
     )
     threshold: float = Field(
         0.5, ge=0.01, lt=1, description="least detector confidence that counts as a face"
+    )
+    detect_every: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="look for faces in one frame of a source in so many and follow them through "
+        "those between: cheaper, and somebody new is seen that much later",
     )
     max_attempts: int = Field(
         3, ge=1, le=100, description="solo attempts before a frame becomes a dead letter"
