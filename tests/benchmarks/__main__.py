@@ -39,7 +39,7 @@ from rich.console import Console
 from tests.benchmarks import latency, machine, throughput, workers
 from tests.benchmarks.ceilings import find_ceilings
 from tests.benchmarks.chart import draw
-from tests.benchmarks.footage import repeated
+from tests.benchmarks.footage import SHIPPED, repeated
 from tests.benchmarks.progress import say
 from tests.benchmarks.run import NotComparable
 from tests.benchmarks.usage import REPOSITORY, CommandFailed
@@ -47,7 +47,6 @@ from tests.benchmarks.variant import CANDIDATES, Variant
 
 FORMAT = 1
 SECTIONS = ("throughput", "latency", "workers")
-_SHIPPED = REPOSITORY / "deploy" / "demo" / "people.mp4"
 _TRIAL_FRAMES = 250  # of each cut of the ceiling
 
 
@@ -92,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     options = parser().parse_args()
-    clips: list[Path] = options.clips or [_SHIPPED]
+    clips: list[Path] = options.clips or [SHIPPED]
     sections = options.only or list(SECTIONS)
     console = Console(width=None if sys.stdout.isatty() else 130)
     results: dict[str, Any] = {

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import av
 
+from tests.benchmarks.usage import REPOSITORY
+
+SHIPPED = REPOSITORY / "deploy" / "demo" / "people.mp4"
+
 
 def repeated(clip: Path, folder: Path, least_frames: int, *, fps: int | None = None) -> Path:
     """`clip` one after the other until it has `least_frames`, without encoding it again.
