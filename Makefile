@@ -32,7 +32,7 @@ format: $(VENV)/dev.stamp ## put the code into the one format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/dev.stamp ## frames a second beside the naive loop, in one run
+bench: $(VENV)/dev.stamp ## frames/s, efficiency and latency beside the naive loop; BENCH="--only latency", --help
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
 chaos: $(VENV)/dev.stamp ## kill and cut everything, then look what was lost; ROUNDS=10, CHAOS="--seed 7"

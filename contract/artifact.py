@@ -2,6 +2,9 @@
 
 `NAME.keras` lies beside `NAME.json`, the manifest. A worker that finds the two apart or at odds
 refuses to start: a model fed with another input than it was trained on fails silently otherwise.
+
+`emotion-trainer quantize` writes a network's int8 form beside it: OpenVINO IR, an .xml and a .bin.
+It is bound to exactly the weights that it was made from, by their sha256.
 """
 
 from __future__ import annotations
@@ -21,6 +24,46 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Int8:
+    """A network's int8 form, in the folder of the manifest that holds this entry.
+
+    file           name of the .xml; the .bin beside it has the same stem
+    source_sha256  of the file with the weights that it was quantised from
+    xml_sha256     of the .xml
+    bin_sha256     of the .bin
+    made           calibration data, recipe, versions
+    measured       what it costs, and on what
+    """
+
+    file: str
+    source_sha256: str
+    xml_sha256: str
+    bin_sha256: str
+    made: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def decode(cls, raw: Any) -> Int8:
+        """The entry as JSON has it. Raises `ValueError` that says what is wrong."""
+        if not isinstance(raw, dict):
+            raise ValueError(f"int8: expected a map, got {type(raw).__name__}")
+        sums = ("source_sha256", "xml_sha256", "bin_sha256")
+        if missing := [key for key in ("file", *sums) if not isinstance(raw.get(key), str)]:
+            raise ValueError(f"int8: expected text in {', '.join(missing)}")
+        file = raw["file"]
+        if Path(file).name != file or not file.endswith(".xml"):
+            raise ValueError(f"int8: file: expected a plain file name NAME.xml, got {file!r}")
+        return cls(
+            file=file,
+            source_sha256=raw["source_sha256"].lower(),
+            xml_sha256=raw["xml_sha256"].lower(),
+            bin_sha256=raw["bin_sha256"].lower(),
+            made=dict(raw.get("made", {})),
+            measured=dict(raw.get("measured", {})),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ModelManifest:
     """What a classifier is and what it was trained to see.
 
@@ -33,6 +76,7 @@ class ModelManifest:
     temperature    logits are divided by it before the softmax, so that scores are calibrated
     made           how it was made: data, recipe, licence
     measured       what it scored, and on what
+    int8           its int8 form, if it has one
     """
 
     name: str
@@ -44,6 +88,7 @@ class ModelManifest:
     temperature: float = 1.0
     made: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
+    int8: Int8 | None = None
     format: int = FORMAT
 
     @property
@@ -53,7 +98,8 @@ class ModelManifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        fields = {key: value for key, value in asdict(self).items() if value is not None}
+        path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
     @classmethod
     def read(cls, path: Path) -> ModelManifest:
@@ -78,6 +124,7 @@ class ModelManifest:
                 temperature=wire.number(1e-3, 1e3)(raw["temperature"]),
                 made=dict(raw.get("made", {})),
                 measured=dict(raw.get("measured", {})),
+                int8=Int8.decode(raw["int8"]) if "int8" in raw else None,
             )
         except KeyError as error:
             raise ArtifactError(f"{path}: the manifest has no {error.args[0]!r}") from error
@@ -129,6 +176,32 @@ def find_artifact(path: Path) -> tuple[Path, ModelManifest]:
             f"got {actual[:12]}…"
         )
     return model_path, manifest
+
+
+def find_int8(folder: Path, int8: Int8, source_sha256: str) -> Path:
+    """The verified .xml of an int8 form; its .bin is verified, too.
+
+    folder         where the manifest with that entry lies
+    source_sha256  of the weights in use
+
+    Raises `ArtifactError` naming the file when one is missing or is not what the entry says, or
+    was made from other weights.
+    """
+    xml = folder / int8.file
+    if int8.source_sha256 != source_sha256:
+        raise ArtifactError(
+            f"{xml}: was quantised from weights {int8.source_sha256[:12]}…, those in use are "
+            f"{source_sha256[:12]}…; run emotion-trainer quantize again"
+        )
+    for path, expected in ((xml, int8.xml_sha256), (xml.with_suffix(".bin"), int8.bin_sha256)):
+        if not path.is_file():
+            raise ArtifactError(f"{path}: no such file (named by the manifest's int8 entry)")
+        actual = file_sha256(path)
+        if actual != expected:
+            raise ArtifactError(
+                f"{path}: expected sha256 {expected[:12]}… as its manifest says, got {actual[:12]}…"
+            )
+    return xml
 
 
 def file_sha256(path: Path) -> str:

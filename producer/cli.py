@@ -19,6 +19,7 @@ from contract.outage import patient_start
 from contract.partitions import agree_on_partitions, keep_partitions
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
+from contract.process.memory import keep_freed_memory
 from contract.process.settings import usable_cores
 from contract.process.stop import stop_on_signals
 from contract.redact import redacted
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work(settings: ProducerSettings) -> int:
+    keep_freed_memory()
     stop = stop_on_signals()
     exit_code = 0
 

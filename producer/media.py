@@ -10,6 +10,7 @@ from typing import Any
 import av
 import structlog
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 from contract.errors import EncodeError, SourceError
 from producer.opening import (
@@ -63,6 +64,8 @@ class MediaVideo:
         self.live = live
         self._on_damage = on_damage
         self._said_damage = False
+        # One for all frames: a new one would start and end threads, a third of a millisecond each.
+        self._reformatter = VideoReformatter()
         self._matrices: dict[int, bytes | None] = {}  # by the rotation that a frame states
         self._container = open_container(location, label, live=live)
         try:
@@ -154,8 +157,14 @@ class MediaVideo:
                 height, width = shrunk(height, width, max_width)
             else:
                 width, height = shrunk(width, height, max_width)
-            # As OpenCV's INTER_AREA: small faces stay free of aliasing.
-            sized = frame.reformat(width=width, height=height, format="bgr24", interpolation="AREA")
+            sized = self._reformatter.reformat(
+                frame,
+                width=width,
+                height=height,
+                format="bgr24",
+                interpolation="AREA",  # as OpenCV's INTER_AREA: small faces stay free of aliasing
+                threads=1,
+            )
             image: Any = sized.to_ndarray()
         except (av.error.FFmpegError, ValueError) as error:
             raise EncodeError(f"picture of format {frame.format.name}: {error}") from error
@@ -165,7 +174,7 @@ class MediaVideo:
         if frame.rotation not in self._matrices:
             # From a tiny copy: a frame whose side data was looked at refers to itself, and stays,
             # with its picture and its decoder's threads, until Python's cycle collector comes by.
-            tiny: Any = frame.reformat(width=2, height=2, format="gray8")
+            tiny: Any = frame.reformat(width=2, height=2, format="gray8", threads=1)
             matrix = tiny.side_data.get("DISPLAYMATRIX")
             self._matrices[frame.rotation] = None if matrix is None else bytes(matrix)
         return self._matrices[frame.rotation]

@@ -35,6 +35,8 @@ class PacedAnalyser:
     """Decodes for real, and sees one face in every picture."""
 
     model_id = "paced@000000000000"
+    batch_size = 16
+    lanes = 2
 
     def __init__(self, batch_s: float, poison_every: int) -> None:
         self._batch_s = batch_s

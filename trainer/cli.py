@@ -15,6 +15,7 @@ from trainer.settings import (
     EvaluateSettings,
     ExportSettings,
     PrepareSettings,
+    QuantizeSettings,
     TrainerSettings,
     quoted,
 )
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "emotion-trainer"
 SHIPPED = "shipped"
-COMMANDS = "prepare, train, ablate, evaluate or export"
+COMMANDS = "prepare, train, ablate, evaluate, export or quantize"
 # The trainer imports nothing of the worker that runs, but both come in one distribution.
 SHIPPED_MODEL = Path(__file__).parents[1] / "worker" / "models" / "ferplus_resnet50.keras"
 
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(EvaluateSettings, f"{PROGRAM} evaluate", _evaluate, rest)
     if command == ["export"]:
         return run_command(ExportSettings, f"{PROGRAM} export", _export, rest)
+    if command == ["quantize"]:
+        return run_command(QuantizeSettings, f"{PROGRAM} quantize", _quantize, rest)
     return _no_command(arguments)
 
 
@@ -79,11 +82,11 @@ def _ablate(settings: AblateSettings) -> int:
 def _evaluate(settings: EvaluateSettings) -> int:
     from rich.console import Console
 
+    from trainer.counting import counting
     from trainer.evaluation_files import write_all
     from trainer.measure import measure
     from trainer.network import Network
     from trainer.pack import Pack
-    from trainer.counting import counting
     from trainer.report import as_json, print_measurement
 
     is_shipped = str(settings.model) == SHIPPED
@@ -146,10 +149,10 @@ def _calibrated(model: Path, about: Export, pack_path: Path) -> Export:
     from rich.console import Console
 
     from trainer.calibrate import fit_temperature
+    from trainer.counting import counting
     from trainer.measure import outputs_of
     from trainer.network import Network
     from trainer.pack import Pack
-    from trainer.counting import counting
 
     pack = Pack.open(pack_path)
     network = Network(model)
@@ -170,3 +173,11 @@ def _calibrated(model: Path, about: Export, pack_path: Path) -> Export:
         temperature=float(f"{temperature:.4g}"),
         made={**about.made, "temperature_fitted_on": data},
     )
+
+
+def _quantize(settings: QuantizeSettings) -> int:
+    from trainer.quantize.command import quantize
+    from trainer.quantize.table import print_written
+
+    print_written(quantize(settings))
+    return 0

@@ -162,6 +162,37 @@ class ExportSettings(ProcessSettings):
         return value
 
 
+class QuantizeSettings(ProcessSettings):
+    """Make the int8 forms of the networks: about as good, faster on CPUs with VNNI.
+
+    --faces quantises the classifier: FER+'s training photos calibrate it, its test photos measure
+    what it loses (0.5 points at most). --videos quantises the face detector: it is calibrated on
+    some of the frames and compared with float32 on all of them (0.02 of confidence at most). What
+    costs more is not written. The files go beside the model and, for the detector, to where the
+    worker looks for them.
+
+    Examples:
+      emotion-trainer quantize --faces ferplus.zip --videos clips
+      emotion-trainer quantize --faces ferplus.zip --model mine.keras
+      emotion-trainer quantize --videos clips --videos more/door.mp4 --detector-out int8
+    """
+
+    model: Path | None = Field(
+        None,
+        description="the classifier: a .keras file with its manifest beside it, or the manifest; "
+        "the shipped FER+ model by default",
+    )
+    faces: Path | None = Field(None, description="the FER+ zip or its unpacked folder")
+    videos: list[Path] = Field([], description="a folder of videos or a video; repeatable")
+    calibrate: int = Field(400, ge=1, description="photos or frames to calibrate with")
+    limit: int | None = Field(
+        None, ge=1, description="measure the classifier on the first N test photos only"
+    )
+    detector_out: Path | None = Field(
+        None, description="write the detector's files to this folder instead"
+    )
+
+
 class TrainerSettings(BaseSettings):
     """Prepare data, train and measure emotion classifiers and hand them to the worker.
 
@@ -170,6 +201,7 @@ class TrainerSettings(BaseSettings):
       emotion-trainer train mine.pack --out runs/mine
       emotion-trainer evaluate mine.keras mine.pack --out report
       emotion-trainer export mine.keras --labels neutral,happiness,sadness
+      emotion-trainer quantize --faces ferplus.zip --videos clips
       emotion-trainer export --help
 
     Every flag can be set in the environment: --temperature is EMOTION_TEMPERATURE.
@@ -191,6 +223,9 @@ class TrainerSettings(BaseSettings):
     )
     export: CliSubCommand[ExportSettings] = Field(
         description="a .keras file and its labels become an artifact for the worker"
+    )
+    quantize: CliSubCommand[QuantizeSettings] = Field(
+        description="int8 forms of the classifier and the detector for fast CPUs"
     )
 
 

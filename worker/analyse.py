@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,31 +14,39 @@ from contract.affect import valence_arousal
 from contract.event import FaceEmotion
 from contract.frame import FrameMessage
 from worker.classifier import EmotionClassifier
-from worker.faces.crop import crop_face
+from worker.decode import Picture, crop_faces, decode
 from worker.faces.detector import Detection, FaceDetector
+from worker.follow import Follower
 from worker.outcome import Outcome, Rejected, Seen
-
-Image = npt.NDArray[np.uint8]
 
 
 class Analyser:
-    """The whole analysis of a batch; does no I/O.
+    """The whole analysis of a batch; does no I/O. Several threads may call it at once.
 
-    decoders   decodes JPEGs in parallel (OpenCV releases the GIL)
-    observe    is told what each stage took: name, seconds
+    decoders      decodes JPEGs in parallel (OpenCV releases the GIL); None: the calling thread does
+    observe       is told what each stage took: name, seconds
+    batch_size    and `lanes`: what the loop asks for, see `FrameAnalyser`
+    detect_every  the detector sees one frame of a source in so many; faces are followed between
     """
 
     def __init__(
         self,
         detector: FaceDetector,
         classifier: EmotionClassifier,
-        decoders: Executor,
+        decoders: Executor | None,
         observe: Callable[[str, float], None],
+        *,
+        batch_size: int = 8,
+        lanes: int = 1,
+        detect_every: int = 1,
     ) -> None:
         self._detector = detector
         self._classifier = classifier
-        self._decoders = decoders
+        self._map = map if decoders is None else decoders.map
         self._observe = observe
+        self.batch_size = batch_size
+        self.lanes = lanes
+        self._follower = Follower(self._detected, detect_every)
 
     @property
     def model_id(self) -> str:
@@ -48,12 +55,12 @@ class Analyser:
     def analyse(self, frames: Sequence[FrameMessage]) -> list[Outcome]:
         """One outcome per frame, in order. The faces of all frames are classified together."""
         with self._timed("decode"):
-            decoded = list(self._decoders.map(_decode, frames))
-        images = [image for image in decoded if not isinstance(image, Rejected)]
+            decoded = list(self._map(decode, frames))
+        pictures = [item for item in decoded if not isinstance(item, Rejected)]
         with self._timed("detect"):
-            detections = self._detector.detect(images)
+            detections = self._follower.find(pictures)
         with self._timed("crop"):
-            crops = self._crops(images, detections)
+            crops = self._crops(pictures, detections)
         with self._timed("classify"):
             scores = self._classifier.scores(crops)
         faces = self._faces(detections, scores)
@@ -65,14 +72,21 @@ class Analyser:
         self._detector.detect([np.zeros((side, side, 3), np.uint8)])
         self._classifier.scores(np.zeros((1, side, side), np.uint8))
 
+    def _detected(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
+        found = self._detector.detect([picture.pixels for picture in pictures])
+        return [
+            [Detection(picture.to_frame(face.box), face.confidence) for face in faces]
+            for picture, faces in zip(pictures, found, strict=True)
+        ]
+
     def _crops(
-        self, images: Sequence[Image], detections: Sequence[Sequence[Detection]]
+        self, pictures: Sequence[Picture], detections: Sequence[Sequence[Detection]]
     ) -> npt.NDArray[np.uint8]:
         side = self._classifier.crop_side_px
         crops = [
-            crop_face(image, face.box, side)
-            for image, found in zip(images, detections, strict=True)
-            for face in found
+            crop
+            for picture, faces in zip(pictures, detections, strict=True)
+            for crop in crop_faces(picture, [face.box for face in faces], side)
         ]
         return np.stack(crops) if crops else np.zeros((0, side, side), np.uint8)
 
@@ -100,23 +114,3 @@ class Analyser:
         started_s = time.perf_counter()
         yield
         self._observe(stage, time.perf_counter() - started_s)
-
-
-def _decode(frame: FrameMessage) -> Image | Rejected:
-    """The frame's pixels (H, W, 3) uint8 BGR; broken image data is an outcome, not an exception."""
-    try:
-        # Boxes are pixels of the frame as sent: an EXIF orientation must not turn it here.
-        image = cv2.imdecode(
-            np.frombuffer(frame.image, np.uint8),
-            cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
-        )
-    except cv2.error as error:
-        return Rejected("image", f"OpenCV cannot decode it: {error.err}")
-    if image is None:
-        return Rejected("image", f"{len(frame.image):,} bytes that OpenCV cannot decode as a JPEG")
-    height, width = image.shape[:2]
-    if (width, height) != (frame.width, frame.height):
-        return Rejected(
-            "image", f"expected {frame.width}x{frame.height} pixels, decoded {width}x{height}"
-        )
-    return np.asarray(image, np.uint8)

@@ -28,6 +28,10 @@ class Batcher(Generic[T]):
         """How many more items fit."""
         return self._size - len(self._items)
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._items
+
     def add(self, items: Sequence[T], now_s: float) -> None:
         """Put items in. Raises `ValueError` when there is no room for them."""
         if len(items) > self.room:

@@ -147,7 +147,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
             health,
             leases,
             LoopLimits(
-                batch_size=settings.batch_size,
+                batch_size=settings.batch_size or analyser.batch_size,
                 max_wait_s=settings.max_wait,
                 max_attempts=settings.max_attempts,
             ),

@@ -18,6 +18,11 @@ class Delivery:
     entry_id: bytes
     entry: Entry
 
+    @property
+    def name(self) -> str:
+        """The entry's id, for log lines."""
+        return self.entry_id.decode()
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:

@@ -1,4 +1,4 @@
-"""The worker's whole story: read, batch, analyse, settle."""
+"""The worker's whole story: read, hand to a free lane, settle what the lanes have finished."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from dataclasses import dataclass
 import structlog
 
 from contract.connect import MAX_BLOCK_S
-from contract.errors import DecodeError, DeviceFailed, EncodeError
-from contract.event import EmotionEvent
-from contract.frame import FrameMessage
+from contract.errors import DeviceFailed
 from contract.process.health import Health
-from contract.process.rationed import Rationed
 from worker.batcher import Batcher
 from worker.delivery import Delivery, Settlement
+from worker.endings import Endings, Framed
+from worker.lanes import Lanes, shares
 from worker.lease import LeaseKeeper
 from worker.metrics import WorkerMetrics
-from worker.outcome import FrameAnalyser, Outcome, Rejected
+from worker.outcome import FrameAnalyser, Outcome
 from worker.partitions import PartitionedQueue
 
 _log = structlog.get_logger()
 
-_MOST_DETAIL_CHARS = 500  # of what strangers and libraries say
+# How often to look for frames while one lane is free and another is not: only a lane that has
+# finished wakes the loop then. A frame may wait so long for a lane that has nothing to do.
+_LOOK_EVERY_S = 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,19 @@ class LoopLimits:
     """Sizes and waits of the loop; times in seconds."""
 
     batch_size: int = 16
-    max_wait_s: float = 0.02
+    max_wait_s: float = 0.0
     max_attempts: int = 3
 
 
 class WorkerLoop:
     """Reads frames until `stop` is set, and settles every frame it read before it returns.
 
-    Raises what the queue raises when Redis stays away or refuses for good, and `DeviceFailed` when
-    nothing can be analysed any more: what is in hand then stays pending, and other workers take it.
+    A free lane takes at once whatever is there, so at low load no frame waits for others. While all
+    lanes are busy the next batch fills, so at high load batches grow to `batch_size`.
+
+    All of Redis is spoken to by the thread that calls `run`. Raises what the queue raises when
+    Redis stays away or refuses for good, and `DeviceFailed` when nothing can be analysed any more:
+    what is in hand then stays pending, and other workers take it.
     """
 
     def __init__(
@@ -61,23 +66,65 @@ class WorkerLoop:
         self._leases = leases
         self._limits = limits
         self._stop = stop
+        self._endings = Endings(analyser.model_id)
         self._batcher: Batcher[Delivery] = Batcher(limits.batch_size, limits.max_wait_s)
+        self._lanes: Lanes[Framed, Outcome] = Lanes(analyser.lanes, self._analyse)
         self._suspects: deque[Delivery] = deque()
-        self._burials = Rationed()
 
     def run(self) -> None:
-        """Until stopped: one batch after the other. What was read is settled before it ends."""
-        while not self._stop.is_set():
+        """Until stopped: keep the lanes busy. What was read is settled before it ends."""
+        with self._lanes:
+            while not self._stop.is_set():
+                self._hand_over()  # first of all: no free lane should wait for Redis
+                self._take_back()
+                self._endings.log_burials_left_out()
+                self._suspects.extend(self._recover())
+                if self._suspects:
+                    self._finish_all()  # a frame that ends the process takes no other along
+                    self._try_alone(self._suspects.popleft())
+                elif not self._read():
+                    self._await_lanes()
+            # Suspects not tried yet stay pending: their leases run out and another worker takes
+            # them.
+            self._finish_all()
+        self._endings.log_burials_left_out(at_end=True)
+
+    def _hand_over(self, *, at_once: bool = False) -> None:
+        """Give the batch to the free lanes, if it is ready or `at_once`."""
+        free = self._lanes.free
+        wait_s = self._batcher.wait_s(time.monotonic())
+        if not free or wait_s is None or (wait_s > 0 and not at_once):
+            return
+        settlements, frames = self._endings.sort_out(self._batcher.take())
+        for share in shares(frames, free):
+            self._metrics.batch_frames.observe(len(share))
+            self._lanes.start(share)
+        self._settle(settlements)
+
+    def _take_back(self) -> None:
+        """Settle what the lanes have finished, in the order it was read."""
+        done = self._lanes.finished()
+        if done or self._lanes.is_idle:
+            # Not every time round: when a device hangs, this loop does not.
             self._health.beat()
             self._leases.progress()
-            self._log_burials_left_out()
-            self._suspects.extend(self._recover())
-            if self._suspects:
-                self._try_alone(self._suspects.popleft())
+        settlements: list[Settlement] = []
+        failed: list[Delivery] = []
+        for batch in done:
+            try:
+                outcomes = batch.results.result()
+            except Exception:
+                _log.exception(
+                    "batch failed, trying its frames one by one", frames=len(batch.items)
+                )
+                failed += [delivery for delivery, _ in batch.items]
             else:
-                self._process(self._next_batch())
-        # Suspects not tried yet stay pending: their leases run out and another worker takes them.
-        self._log_burials_left_out(at_end=True)
+                settlements += self._endings.of_outcomes(batch.items, outcomes)
+        self._settle(settlements)
+        if failed:
+            self._check_device()
+            # Which of them did it? Each is tried alone; the others must not suffer for it.
+            self._suspects.extend(failed)
 
     def _recover(self) -> Sequence[Delivery]:
         if self._suspects:  # one by one; more are claimed when these are done
@@ -86,35 +133,35 @@ class WorkerLoop:
         self._metrics.redeliveries.inc(len(recovered))
         return recovered
 
-    def _next_batch(self) -> list[Delivery]:
-        """Fill a batch: block for its first frame, then until it is full or its deadline."""
-        while not self._stop.is_set():
-            wait_s = self._batcher.wait_s(time.monotonic())
-            if wait_s == 0.0:
-                break
-            deliveries = self._queue.read(self._batcher.room, wait_s or MAX_BLOCK_S)
-            self._batcher.add(deliveries, time.monotonic())
-            if not deliveries and wait_s is None:
-                break  # a quiet stream: let the loop look for frames of dead workers
-        return self._batcher.take()
+    def _read(self) -> bool:
+        """Read what the next batch has room for, waiting only while no lane is at work. False if
+        nothing came and there was no wait."""
+        wait_s = self._batcher.wait_s(time.monotonic())
+        if not self._batcher.room:
+            return False
+        block_s = 0.0
+        if self._lanes.is_idle:
+            block_s = MAX_BLOCK_S if wait_s is None else wait_s
+        deliveries = self._queue.read(self._batcher.room, block_s)
+        self._batcher.add(deliveries, time.monotonic())
+        return bool(deliveries) or self._lanes.is_idle
 
-    def _process(self, deliveries: Sequence[Delivery]) -> None:
-        """Analyse a batch and settle each of its frames."""
-        if not deliveries:
-            return
-        settlements, frames = self._sort_out(deliveries)
-        if frames:
-            self._metrics.batch_frames.observe(len(frames))
-            try:
-                outcomes = self._analyser.analyse([frame for _, frame in frames])
-            except Exception:
-                _log.exception("batch failed, trying its frames one by one", frames=len(frames))
-                self._check_device()
-                # Which of them did it? Each is tried alone; the others must not suffer for it.
-                self._suspects.extend(delivery for delivery, _ in frames)
-                frames, outcomes = [], []
-            settlements += self._outcomes(frames, outcomes)
-        self._settle(settlements)
+    def _await_lanes(self) -> None:
+        """Until a lane has finished, or it is time to look for frames for one that is free."""
+        wait_s = self._batcher.wait_s(time.monotonic())
+        if not self._lanes.free:
+            self._lanes.wait(MAX_BLOCK_S)
+        else:
+            self._lanes.wait(_LOOK_EVERY_S if wait_s is None else min(wait_s, _LOOK_EVERY_S))
+
+    def _finish_all(self) -> None:
+        """Until nothing is in hand but suspects."""
+        while True:
+            self._hand_over(at_once=True)
+            self._take_back()
+            if self._lanes.is_idle and self._batcher.is_empty:
+                return
+            self._lanes.wait(MAX_BLOCK_S)
 
     def _try_alone(self, delivery: Delivery) -> None:
         """One frame that may have brought down a worker: counted first, then tried by itself."""
@@ -124,21 +171,21 @@ class WorkerLoop:
         if attempts > self._limits.max_attempts:
             self._queue.forgive(delivery)  # this one is not made
             detail = f"not settled in {self._limits.max_attempts} attempts alone"
-            self._settle([self._bury(delivery, "attempts", detail)])
+            self._settle([self._endings.bury(delivery, "attempts", detail)])
             return
-        settlements, frames = self._sort_out([delivery])
+        settlements, frames = self._endings.sort_out([delivery])
         try:
-            outcomes = self._analyser.analyse([frame for _, frame in frames]) if frames else []
+            outcomes = self._analyse(frames) if frames else []
         except Exception as error:
-            _log.exception("frame failed alone", entry=_name(delivery), attempt=attempts)
+            _log.exception("frame failed alone", entry=delivery.name, attempt=attempts)
             self._check_device(delivery)
             if attempts < self._limits.max_attempts:
                 self._suspects.append(delivery)
                 return
             detail = f"{type(error).__name__}: {error}"
-            self._settle([self._bury(delivery, "error", detail)])
+            self._settle([self._endings.bury(delivery, "error", detail)])
         else:
-            self._settle(settlements + self._outcomes(frames, outcomes))
+            self._settle(settlements + self._endings.of_outcomes(frames, outcomes))
 
     def _check_device(self, accused: Delivery | None = None) -> None:
         """Is it the frame or the device? A broken device would bury the whole stream, faster than
@@ -152,66 +199,8 @@ class WorkerLoop:
                 f"the device fails even on an empty picture: {type(error).__name__}: {error}"
             ) from error
 
-    def _sort_out(
-        self, deliveries: Sequence[Delivery]
-    ) -> tuple[list[Settlement], list[tuple[Delivery, FrameMessage]]]:
-        """What needs no analysis (settled at once), and the frames that do."""
-        settlements: list[Settlement] = []
-        frames: list[tuple[Delivery, FrameMessage]] = []
-        now_ns = time.time_ns()
-        for delivery in deliveries:
-            if not delivery.entry:  # somebody's XTRIM took it from under us
-                settlements.append(Settlement(delivery, "drop", "trimmed"))
-                continue
-            try:
-                frame = FrameMessage.decode(delivery.entry)
-            except DecodeError as error:
-                settlements.append(self._bury(delivery, error.reason, str(error)))
-                continue
-            if frame.is_stale(now_ns):
-                settlements.append(Settlement(delivery, "drop", "stale"))
-            else:
-                frames.append((delivery, frame))
-        return settlements, frames
-
-    def _outcomes(
-        self, frames: Sequence[tuple[Delivery, FrameMessage]], outcomes: Sequence[Outcome]
-    ) -> list[Settlement]:
-        settlements = []
-        published_at_ns = time.time_ns()
-        for (delivery, frame), outcome in zip(frames, outcomes, strict=True):
-            if isinstance(outcome, Rejected):
-                settlements.append(self._bury(delivery, outcome.reason, outcome.detail))
-                continue
-            event = EmotionEvent(
-                source=frame.source,
-                session=frame.session,
-                seq=frame.seq,
-                captured_at_ns=frame.captured_at_ns,
-                pts_ns=frame.pts_ns,
-                published_at_ns=published_at_ns,
-                width=frame.width,
-                height=frame.height,
-                model=self._analyser.model_id,
-                faces=outcome.faces,
-            )
-            try:
-                body = event.encode()
-            except EncodeError as error:
-                settlements.append(self._bury(delivery, "oversized", str(error)))
-            else:
-                settlements.append(Settlement(delivery, "event", body, event=event))
-        return settlements
-
-    def _bury(self, delivery: Delivery, reason: str, detail: str) -> Settlement:
-        detail = detail[:_MOST_DETAIL_CHARS]
-        if self._burials.admits(reason):
-            _log.warning("frame buried", entry=_name(delivery), reason=reason, detail=detail)
-        return Settlement(delivery, "dead", reason, detail)
-
-    def _log_burials_left_out(self, *, at_end: bool = False) -> None:
-        for reason, frames in self._burials.left_out(at_end=at_end).items():
-            _log.warning("more frames buried", reason=reason, frames=frames)
+    def _analyse(self, frames: Sequence[Framed]) -> Sequence[Outcome]:
+        return self._analyser.analyse([frame for _, frame in frames])
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
         """End these frames; also while stopping, or what was analysed would be done twice."""
@@ -220,7 +209,3 @@ class WorkerLoop:
         started_s = time.perf_counter()
         self._queue.settle(settlements)
         self._metrics.observe_stage("settle", time.perf_counter() - started_s)
-
-
-def _name(delivery: Delivery) -> str:
-    return delivery.entry_id.decode()

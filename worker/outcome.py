@@ -36,6 +36,16 @@ class FrameAnalyser(Protocol):
         """What events carry as `model`."""
         ...
 
+    @property
+    def batch_size(self) -> int:
+        """How many frames it is best given at once, under load."""
+        ...
+
+    @property
+    def lanes(self) -> int:
+        """How many batches it can use at the same time: `analyse` is called by so many threads."""
+        ...
+
     def analyse(self, frames: Sequence[FrameMessage]) -> list[Outcome]:
         """One outcome per frame, in order. An exception fails the batch: its frames are then tried
         one by one."""

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field
 
 from contract.process.settings import Partitions, RedisTimeout, ServiceSettings, usable_cores
+from worker.engines.options import EngineName, Precision
+
+
+def _cache_folder() -> Path:
+    """Where the XDG Base Directory Specification wants what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if base.startswith("/"):  # it says to ignore a relative path
+        return Path(base) / "emotion-stream"
+    try:
+        return Path.home() / ".cache" / "emotion-stream"
+    except RuntimeError:  # a user without a home, as in some containers: nowhere to keep anything
+        return Path(os.devnull) / "emotion-stream"
 
 
 class WorkerSettings(ServiceSettings):
@@ -31,12 +44,48 @@ class WorkerSettings(ServiceSettings):
         None, description="classifier: a .keras file with its manifest beside it; the shipped "
         "FER+ model by default"
     )  # fmt: skip
-    batch_size: int = Field(16, ge=1, le=256, description="most frames analysed together")
+    engine: EngineName = Field(
+        "auto", description="what runs the networks; auto: Keras on a GPU, else OpenVINO if "
+        "installed, else Keras"
+    )  # fmt: skip
+    precision: Precision = Field(
+        "auto", description="what the networks are calculated in; auto: the fastest that is "
+        "offered here, int8 where there is an int8 form of the model"
+    )  # fmt: skip
+    threads: int = Field(
+        default_factory=usable_cores,
+        ge=1,
+        le=1024,
+        description="cores that the networks use; all by default",
+    )
+    cache: Path = Field(
+        default_factory=_cache_folder,
+        description="folder for converted networks; emotion-stream in $XDG_CACHE_HOME or "
+        "~/.cache by default",
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="most frames analysed together; by default what suits the engine, 8 on a CPU "
+        "and 64 on a GPU",
+    )
     max_wait: float = Field(
-        0.02, ge=0, le=10, description="seconds a frame may wait for others to fill its batch"
+        0.0,
+        ge=0,
+        le=10,
+        description="seconds a frame may wait for others with the device idle; batches fill by "
+        "themselves while it is busy",
     )
     threshold: float = Field(
         0.5, ge=0.01, lt=1, description="least detector confidence that counts as a face"
+    )
+    detect_every: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="look for faces in one frame of a source in so many and follow them through "
+        "those between: cheaper, and somebody new is seen that much later",
     )
     max_attempts: int = Field(
         3, ge=1, le=100, description="solo attempts before a frame becomes a dead letter"

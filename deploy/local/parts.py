@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from contract.process.gpus import usable_gpus
 from contract.process.settings import usable_cores
 from deploy.local.child import Child, PartFailed, wait_for_all
 from deploy.local.settings import EMBEDDED, UpSettings
@@ -42,10 +43,12 @@ class Parts:
 
     def start_workers(self) -> None:
         """Start all of them; each takes seconds to get ready."""
-        environment = self._settings.worker_environment(usable_cores())
+        arguments = self._settings.worker_arguments(usable_cores())
+        gpus = usable_gpus()
         for number in range(1, self._settings.workers + 1):
             name = f"worker {number}" if self._settings.workers > 1 else "worker"
-            child = self._start(name, "worker", self._settings.worker_arguments(), environment)
+            environment = self._settings.worker_environment(number, gpus)
+            child = self._start(name, "worker", arguments, environment)
             self._workers.append(child)
 
     def start_producer(self, record: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from contract import wire
+from contract.process.gpus import VISIBLE, usable_gpus
 from contract.process.settings import ENV_PREFIX, RoleSettings
 
 EMBEDDED = "embedded"
@@ -23,6 +25,7 @@ class UpSettings(RoleSettings):
       emotion-up 0 --workers 2                  the first camera, until Ctrl-C
       emotion-up a.mp4 b.mp4 --events out.jsonl --annotate out.mp4
       emotion-up video.mp4 --no-realtime        as fast as the machine can
+      emotion-up folder/ --detect-every 3       many sources on a small machine
 
     A file gives exactly one event for every frame. Every flag can be set in the environment:
     --max-width is EMOTION_MAX_WIDTH.
@@ -39,7 +42,25 @@ class UpSettings(RoleSettings):
         description="URL of a Redis or Valkey of your own; by default one is started and stopped "
         "with this command",
     )
-    workers: int = Field(1, ge=1, le=64, description="worker processes; they share the cores")
+    workers: int = Field(
+        default_factory=lambda: max(1, len(usable_gpus())),
+        ge=1,
+        le=64,
+        description="worker processes; they share the cores and the GPUs. One by default, or one "
+        "for each GPU",
+    )
+    engine: Literal["auto", "keras", "openvino"] = Field(
+        "auto", description="what runs the networks; by default the fastest that is installed"
+    )
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto", description="of the networks' arithmetic; by default the fastest this machine has"
+    )
+    detect_every: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="look for faces in every so many frames of a source, and follow them between",
+    )
     events: Path | None = Field(None, description="write every event to this file, one JSON a line")
     annotate: Path | None = Field(
         None,
@@ -109,10 +130,20 @@ class UpSettings(RoleSettings):
             arguments += ["--source-id", source_id]
         return [*arguments, "--", *self.source]
 
-    def worker_arguments(self) -> list[str]:
-        """A worker's command line."""
+    def worker_arguments(self, cores: int) -> list[str]:
+        """A worker's command line; all of them together have a thread for each of `cores`.
+
+        With more, each would spend its time waiting for the others'.
+        """
         model = [] if self.model is None else ["--model", str(self.model)]
-        return [*self._shared_arguments(), *model]
+        return [
+            *self._shared_arguments(),
+            *("--engine", self.engine),
+            *("--precision", self.precision),
+            *("--detect-every", str(self.detect_every)),
+            *("--threads", str(max(1, cores // self.workers))),
+            *model,
+        ]
 
     def _shared_arguments(self) -> list[str]:
         # Never less than info: "ready" is said there. `Child` withholds what is not wanted.
@@ -131,12 +162,9 @@ class UpSettings(RoleSettings):
         hidden = {name: None for name in os.environ if name.upper() in ours}
         return {**hidden, f"{ENV_PREFIX}REDIS": url}
 
-    def worker_environment(self, cores: int) -> dict[str, str]:
-        """Threads for one of the workers, so that all of them together have one per core: N
-        TensorFlows with a thread per core each spend their time waiting for each other."""
-        threads = str(max(1, cores // self.workers))
-        return {
-            "TF_NUM_INTRAOP_THREADS": threads,
-            "OMP_NUM_THREADS": threads,
-            "TF_NUM_INTEROP_THREADS": "1",
-        }
+    def worker_environment(self, number: int, gpus: Sequence[str]) -> dict[str, str]:
+        """What worker `number` (from 1) has in its environment: a GPU of its own, as far as they
+        go. One that sees several would only use the first."""
+        if len(gpus) < 2:
+            return {}
+        return {VISIBLE: gpus[(number - 1) % len(gpus)]}

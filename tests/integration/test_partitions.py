@@ -355,7 +355,7 @@ def test_with_all_partitions_away_for_too_long_it_gives_up(halves: Halves) -> No
         on_outage=lambda: None,
         pause=time.sleep,
     )
-    with pytest.raises(BrokerUnavailable, match="worker: no Redis for 0 s"):
+    with pytest.raises(BrokerUnavailable, match=r"worker: no Redis for \d+ s"):
         for _ in range(100):
             queue.read(8, 0.1)
 

@@ -40,6 +40,8 @@ class ScriptedAnalyser:
     """Sees nobody in any frame; `raises` names the seqs that make it raise, alone or in a batch."""
 
     model_id = "scripted@0"
+    batch_size = 16
+    lanes = 1
     is_broken = False
 
     def __init__(self, raises: Collection[int] = (), rejects: Collection[int] = ()) -> None:
@@ -78,6 +80,7 @@ def running(
     consumer: str = "w",
     lease_s: float = 10.0,
     redis_timeout_s: float = 60.0,
+    leases: Callable[[PartitionedQueue], LeaseKeeper] | None = None,
     **limits: float,
 ) -> Iterator[tuple[threading.Thread, list[BaseException], WorkerMetrics]]:
     """A loop in a thread; stopped, joined and cleaned up at the end of the block."""
@@ -92,9 +95,9 @@ def running(
         on_outage=metrics.outages.inc,
         pause=stop.wait,
     )
-    leases = LeaseKeeper(queue, every_s=lease_s / 4)
+    keeper = leases(queue) if leases else LeaseKeeper(queue, every_s=lease_s / 4)
     loop = WorkerLoop(
-        queue, analyser, metrics, Health(), leases, LoopLimits(**limits), stop  # type: ignore[arg-type]
+        queue, analyser, metrics, Health(), keeper, LoopLimits(**limits), stop  # type: ignore[arg-type]
     )  # fmt: skip
 
     def run() -> None:
@@ -104,7 +107,7 @@ def running(
             errors.append(error)
 
     thread = threading.Thread(target=run)
-    with leases:
+    with keeper:
         thread.start()
         try:
             yield thread, errors, metrics

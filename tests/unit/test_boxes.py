@@ -35,6 +35,42 @@ def test_priors_are_those_of_the_prototxt() -> None:
     np.testing.assert_allclose(priors[-1, :2] * 300, [1350, 1350])  # far outside: step 300
 
 
+def test_candidates_are_decoded_and_sorted_picture_by_picture() -> None:
+    predictions = np.full((3, 8892, 5), -9, np.float32)
+    predictions[0, 7] = [1, -2, 0.5, 0, 2]
+    predictions[0, 3] = [0, 0, 0, 0, 3]
+    predictions[2, 8891] = [0, 0, 0, 0, 0]
+
+    first, second, third = boxes.candidates(predictions, 0.25)
+
+    x, y, width, height = boxes.priors()[7]
+    x, y, width = x + 0.1 * width, y - 0.2 * height, width * np.exp(0.1)
+    sigmoid_2 = 1 / (1 + np.exp(-2))
+    moved = [x - width / 2, y - height / 2, x + width / 2, y + height / 2, sigmoid_2]
+    x, y, width, height = boxes.priors()[3]
+    kept = [x - width / 2, y - height / 2, x + width / 2, y + height / 2, 1 / (1 + np.exp(-3))]
+    np.testing.assert_allclose(first, [kept, moved], rtol=1e-5)
+    assert (second.shape, third.shape) == ((0, 5), (1, 5))
+    assert third[0, 4] == 0.5
+
+
+def test_candidates_are_the_400_best_and_the_earlier_prior_of_equals() -> None:
+    logits = np.random.default_rng(0).integers(0, 20, 8892).astype(np.float32)
+    predictions = np.zeros((1, 8892, 5), np.float32)
+    predictions[0, :, 4] = logits
+
+    (found,) = boxes.candidates(predictions, 0.01)
+
+    best = np.argsort(-logits, kind="stable")[:400]
+    np.testing.assert_allclose(found[:, 4], 1 / (1 + np.exp(-logits[best])), rtol=1e-6)
+    prior = boxes.priors()[best]
+    np.testing.assert_allclose((found[:, :2] + found[:, 2:4]) / 2, prior[:, :2], atol=1e-5)
+
+
+def test_no_pictures_have_no_candidates() -> None:
+    assert boxes.candidates(np.empty((0, 8892, 5), np.float32), 0.5) == []
+
+
 def test_overlap_of_boxes() -> None:
     box = np.array([[0, 0, 2, 1]], np.float32)
     others = np.array([[0, 0, 2, 1], [1, 0, 3, 1], [2, 0, 3, 1], [5, 5, 5, 5]], np.float32)

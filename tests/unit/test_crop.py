@@ -64,6 +64,12 @@ def test_one_pixel_is_a_crop(image: np.ndarray) -> None:
     assert (crop == crop[0, 0]).all()
 
 
+def test_a_gray_image_is_cropped_like_a_coloured_one(image: np.ndarray) -> None:
+    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    for box in (Box(150, 50, 250, 250), Box(0, 200, 10, 300)):
+        np.testing.assert_array_equal(crop_face(gray, box), crop_face(image, box))
+
+
 def test_another_side(image: np.ndarray) -> None:
     assert crop_face(image, Box(10, 20, 70, 120), 48).shape == (48, 48)
 
@@ -71,7 +77,8 @@ def test_another_side(image: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [
-        ((10, 10), np.uint8),
+        ((10, 10), np.float32),
+        ((0, 9), np.uint8),
         ((10, 10, 4), np.uint8),
         ((10, 10, 3), np.float32),
         ((0, 9, 3), np.uint8),

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine import ArraySpec, BucketedNetwork, CompiledBatch, KerasEngine, split_batch
+from contract.errors import UsageError
+from tests.small_model import images, source, two_outputs
+from worker.engine import ArraySpec, BucketedNetwork, CompiledBatch, split_batch
+from worker.engines.keras import KerasEngine, in_bfloat16
 
 PAIR = ArraySpec((2,), np.dtype(np.float32))
 ONE = ArraySpec((), np.dtype(np.float32))
@@ -54,6 +57,10 @@ def pairs(count: int) -> np.ndarray:
 )
 def test_a_batch_is_padded_a_little_or_split(size: int, expected: list[tuple[int, int]]) -> None:
     assert split_batch(size, (1, 2, 4, 8, 16, 32)) == expected
+
+
+def test_nothing_is_padded_where_padding_never_pays() -> None:
+    assert split_batch(7, (1, 2, 4, 8), 0.0) == [(4, 4), (2, 2), (1, 1)]
 
 
 def test_a_batch_below_the_smallest_bucket_is_padded() -> None:
@@ -128,20 +135,39 @@ def test_impossible_buckets_are_refused(buckets: list[int]) -> None:
 def test_keras_models_give_the_same_for_every_batch_size() -> None:
     import keras
 
-    keras.utils.set_random_seed(0)
-    image = keras.Input((8, 8, 3), dtype="uint8")
-    maps = keras.layers.Conv2D(4, 3)(keras.ops.cast(image, "float32"))
-    maps = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(maps))
-    model = keras.Model(image, (keras.layers.GlobalAveragePooling2D()(maps), maps))
-    batch = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
+    batch = images(7)
     engine = KerasEngine()
 
-    means, found = engine.compile(model, buckets=[1, 2, 4]).outputs(batch)
-    other_means, other_found = engine.compile(model, buckets=[8]).outputs(batch)
+    means, found = engine.compile(source(), buckets=[1, 2, 4]).outputs(batch)
+    other_means, other_found = engine.compile(source(), buckets=[8]).outputs(batch)
 
     assert engine.name == f"keras-{keras.backend.backend()}"
     assert (means.shape, found.shape) == ((7, 4), (7, 6, 6, 4))
     np.testing.assert_allclose(means, other_means, rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(found, other_found, rtol=1e-4, atol=1e-3)
-    expected, _ = model(batch, training=False)
+    expected, _ = two_outputs()(batch, training=False)
     np.testing.assert_allclose(means, np.asarray(expected), rtol=1e-4, atol=1e-3)
+
+
+def test_a_model_that_is_not_what_its_source_says_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"small: expected a model from \(N, 9, 9, 3\) uint8"):
+        KerasEngine().compile(source(side_px=9))
+
+
+def test_bfloat16_keeps_weights_inputs_and_outputs() -> None:
+    model = two_outputs()
+    batch = images(5)
+
+    fast = in_bfloat16(model)
+
+    assert [str(w.dtype) for w in fast.weights] == ["float32"] * len(fast.weights)
+    assert [str(output.dtype) for output in fast.outputs] == ["float32"] * 2
+    exact, _ = model(batch, training=False)
+    means, _ = fast(batch, training=False)
+    error = np.abs(np.asarray(means) - np.asarray(exact)).max() / np.abs(np.asarray(exact)).max()
+    assert 0 < error < 0.01  # 0 would be float32
+
+
+def test_keras_has_no_int8() -> None:
+    with pytest.raises(UsageError, match="--precision int8: Keras has none"):
+        KerasEngine("int8")

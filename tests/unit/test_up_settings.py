@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UsageError
+from contract.process.gpus import VISIBLE
 from contract.process.settings import read_settings, usable_cores
 from deploy.local.events_file import EventsFile
 from deploy.local.outputs import check_outputs, replacing
@@ -106,7 +107,7 @@ def test_flags_not_given_are_left_to_the_producer() -> None:
 )
 def test_the_parts_always_say_that_they_are_ready(level: str, parts: str) -> None:
     settings = read("a.mp4", "--log-level", level)
-    assert after(settings.worker_arguments(), "--log-level") == parts
+    assert after(settings.worker_arguments(2), "--log-level") == parts
     assert after(settings.producer_arguments(None), "--log-level") == parts
 
 
@@ -136,18 +137,30 @@ def test_a_variable_that_a_flag_overruled_does_not_reach_the_parts(
 def test_a_password_is_on_no_command_line() -> None:
     settings = read("a.mp4", "--redis", "redis://:secret@host:6379", "--model", "m.keras")
     assert not any("secret" in word for word in settings.producer_arguments(None))
-    assert not any("secret" in word for word in settings.worker_arguments())
+    assert not any("secret" in word for word in settings.worker_arguments(2))
     assert "secret" not in repr(settings)
-    assert after(settings.worker_arguments(), "--model") == "m.keras"
+    assert after(settings.worker_arguments(2), "--model") == "m.keras"
 
 
 @pytest.mark.parametrize(
     ("cores", "workers", "threads"), [(8, 2, "4"), (2, 1, "2"), (2, 4, "1"), (7, 2, "3")]
 )
 def test_workers_share_the_cores(cores: int, workers: int, threads: str) -> None:
-    environment = read("a.mp4", "--workers", str(workers)).worker_environment(cores)
-    assert environment["TF_NUM_INTRAOP_THREADS"] == threads
-    assert environment["OMP_NUM_THREADS"] == threads
+    arguments = read("a.mp4", "--workers", str(workers)).worker_arguments(cores)
+    assert after(arguments, "--threads") == threads
+
+
+def test_every_worker_has_a_gpu_of_its_own() -> None:
+    settings = read("a.mp4", "--workers", "3")
+    environments = [settings.worker_environment(number, ["4", "7"]) for number in (1, 2, 3)]
+    assert [there[VISIBLE] for there in environments] == ["4", "7", "4"]
+    assert settings.worker_environment(1, ["0"]) == {}
+
+
+def test_how_the_networks_run_reaches_the_workers() -> None:
+    flags = ("--engine", "openvino", "--precision", "int8", "--detect-every", "3")
+    arguments = read("a.mp4", *flags).worker_arguments(2)
+    assert tuple(after(arguments, flag) for flag in flags[::2]) == flags[1::2]
 
 
 def test_there_is_a_core_to_use() -> None:

@@ -38,9 +38,9 @@ def open_detector() -> FaceDetector:
     from contract.process.logs import native_output_to_debug
 
     with native_output_to_debug():
-        from worker.engine import KerasEngine
+        from worker.engines.keras import KerasEngine
 
-        detector = FaceDetector(KerasEngine())
+        detector = FaceDetector(KerasEngine("float32"))  # the same pack on every machine
         detector.detect([np.zeros((64, 64, 3), np.uint8)])  # TensorFlow talks at its first call
         return detector
 

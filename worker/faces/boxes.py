@@ -1,4 +1,4 @@
-"""Boxes of the detector as arrays: priors, suppression of repeats, pixels of a frame.
+"""Boxes of the detector as arrays: priors, candidates, suppression of repeats, pixels of a frame.
 
 Arrays of boxes are ``(N, 4)``: left, top, right, bottom as fractions of the picture's width and
 height; a box may reach outside 0..1. Only numpy is needed here.
@@ -6,6 +6,7 @@ height; a box may reach outside 0..1. Only numpy is needed here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,36 @@ PRIOR_MAPS = (
 def priors() -> NDArray[np.float32]:
     """Return all 8,892 priors, ``(8892, 4)`` float32: centre x, y, width, height, as fractions."""
     return np.concatenate([prior_map.boxes() for prior_map in PRIOR_MAPS])
+
+
+_PRIORS = priors()
+
+
+def candidates(predictions: Floats, least: float) -> list[Floats]:
+    """Return the boxes that may be faces in each picture, the most confident first.
+
+    predictions  ``(N, 8892, 5)``: per prior four offsets and the logit of "face"
+    least        confidence from which a row counts, above 0 and below 1
+
+    For each of the N pictures ``(M, 5)``, M <= 400: left, top, right, bottom as fractions of the
+    picture, and the confidence. Only these rows are decoded.
+    """
+    picture, row = np.nonzero(predictions[..., 4] >= math.log(least / (1 - least)))
+    chosen = predictions[picture, row]
+    # By picture, then by falling logit; of equal ones the earlier prior, as DetectionOutput has it.
+    order = np.lexsort((-chosen[:, 4], picture))
+    decoded = _decode(chosen[order], _PRIORS[row[order]])
+    ends = np.cumsum(np.bincount(picture, minlength=len(predictions)))
+    return [found[:MAX_CANDIDATES] for found in np.split(decoded, ends)[: len(predictions)]]
+
+
+def _decode(chosen: Floats, prior: Floats) -> Floats:
+    """Offsets and logits ``(M, 5)`` of priors ``(M, 4)`` -> corners and confidences ``(M, 5)``."""
+    offsets = chosen[:, :4] * np.array(VARIANCES, chosen.dtype)
+    centre = prior[:, :2] + offsets[:, :2] * prior[:, 2:]
+    half = prior[:, 2:] * np.exp(offsets[:, 2:]) / 2
+    confidence = 1 / (1 + np.exp(-chosen[:, 4:]))
+    return np.concatenate([centre - half, centre + half, confidence], axis=1)
 
 
 def overlaps(boxes: Floats, others: Floats) -> Floats:

@@ -17,13 +17,16 @@ SIDE_OF_HEIGHT = 0.95
 
 
 def crop_face(image: NDArray[np.uint8], box: Box, side_px: int = CROP_SIDE) -> NDArray[np.uint8]:
-    """Return the face in `box` of an ``(H, W, 3)`` uint8 BGR image: ``(side_px, side_px)`` gray.
+    """Return the face in `box` of an image: ``(side_px, side_px)`` uint8 gray.
+
+    image  ``(H, W, 3)`` uint8 BGR, or ``(H, W)`` uint8 gray
 
     The square around the box's centre whose side is 0.95 of the box's height; edge pixels are
     repeated where it leaves the image. Raises `ValueError` for another image, and for a box that
     is empty or not inside the image.
     """
-    require_bgr(image)
+    if not _is_gray(image):
+        require_bgr(image)
     height, width = image.shape[:2]
     if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
         raise ValueError(f"expected a box inside {width}x{height} pixels, got {box}")
@@ -31,13 +34,19 @@ def crop_face(image: NDArray[np.uint8], box: Box, side_px: int = CROP_SIDE) -> N
     left = (box.left + box.right - side) // 2
     top = (box.top + box.bottom - side) // 2
     right, bottom = left + side, top + side
-    inside = image[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
-    gray = cv2.cvtColor(inside, cv2.COLOR_BGR2GRAY)
-    over = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
-    square = cv2.copyMakeBorder(gray, *over, cv2.BORDER_REPLICATE)
+    square = image[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
+    if image.ndim == 3:
+        square = np.asarray(cv2.cvtColor(square, cv2.COLOR_BGR2GRAY), np.uint8)
+    if left < 0 or top < 0 or right > width or bottom > height:
+        over = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
+        square = np.asarray(cv2.copyMakeBorder(square, *over, cv2.BORDER_REPLICATE), np.uint8)
     # INTER_AREA averages all pixels of a large face; when enlarging it would only repeat them.
     how = cv2.INTER_AREA if side > side_px else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(square, (side_px, side_px), interpolation=how), np.uint8)
+
+
+def _is_gray(image: NDArray[Any]) -> bool:
+    return image.ndim == 2 and image.dtype == np.uint8 and image.size > 0
 
 
 def require_bgr(image: NDArray[Any]) -> None:

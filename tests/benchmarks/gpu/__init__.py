@@ -1,0 +1,1 @@
+"""The worker's stages on a GPU machine, with as little installed as such machines have."""

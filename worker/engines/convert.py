@@ -1,0 +1,107 @@
+"""A network as OpenVINO's intermediate representation (IR)."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from contract.errors import ArtifactError, EmotionStreamError, UsageError
+from worker.engine import ModelSource
+from worker.engines.keras import require_specs
+from worker.engines.telemetry import refuse_telemetry
+
+if TYPE_CHECKING:
+    import openvino
+
+_log = structlog.get_logger()
+
+_SAID = 3  # exit code of the process below when its last line says it all
+
+
+def convert(source: ModelSource) -> openvino.Model:
+    """Build `source` and return its float32 IR: one input, the outputs in order, N free.
+
+    Takes seconds and imports TensorFlow, whose graph is what is converted: Keras' own way
+    (``KERAS_BACKEND=openvino``) keeps every transposition and is half as fast. Raises
+    `UsageError` when Keras runs on another backend and `ArtifactError` for a model that OpenVINO
+    cannot run.
+    """
+    refuse_telemetry()
+    import openvino
+
+    model = source.build()
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"--engine openvino: expected Keras on tensorflow, which converts the {source.name}, "
+            f"got {keras.backend.backend()}"
+        )
+    require_specs(model, source)
+    function = tf.function(
+        lambda batch: tf.nest.flatten(model(batch, training=False)),
+        input_signature=[tf.TensorSpec((None, *source.takes.shape), source.takes.dtype)],
+        autograph=False,
+    ).get_concrete_function()
+    try:
+        # A copy: the model would point into TensorFlow's memory, which the next garbage
+        # collection frees.
+        converted: openvino.Model = openvino.convert_model(function, share_weights=False)
+    except Exception as error:  # openvino raises many kinds, all of them about this network
+        raise ArtifactError(
+            f"{source.name}: OpenVINO cannot convert it; --engine keras can run it: {error}"
+        ) from error
+    return converted
+
+
+def convert_apart(source: ModelSource, path: Path) -> None:
+    """Convert `source` in a process of its own and write it to `path`, an ``.xml``.
+
+    TensorFlow would stay in this one for good: 700 MB. Raises `ArtifactError` as `convert` does,
+    and for a `source.build` that pickle cannot name.
+    """
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "KERAS_BACKEND": "tensorflow",  # whatever this process runs on
+        "CUDA_VISIBLE_DEVICES": "-1",  # not needed, and it may be full
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, str(path)],
+        input=pickle.dumps(source),
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    _log.debug("conversion failed", network=source.name, exit_code=done.returncode, said=lines)
+    last = lines[-1] if lines else f"exit code {done.returncode}"
+    raise ArtifactError(last if done.returncode == _SAID else f"{source.name}: {last}")
+
+
+def _main() -> int:
+    """A pickled `ModelSource` on stdin becomes the IR file that the command line names."""
+    source = pickle.load(sys.stdin.buffer)
+    try:
+        converted = convert(source)
+    except EmotionStreamError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return _SAID
+    import openvino
+
+    # In full: the detector's weights are no float16 numbers.
+    openvino.save_model(converted, sys.argv[1], compress_to_fp16=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
