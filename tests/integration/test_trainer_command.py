@@ -155,7 +155,7 @@ def test_export_refuses_other_models(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_no_command_says_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert "evaluate, export or quantize" in fault(capsys)
     with pytest.raises(SystemExit) as ended:
-        main(["train"])
+        main(["sing"])
     assert ended.value.code == 2
     assert "evaluate" in capsys.readouterr().err
 
