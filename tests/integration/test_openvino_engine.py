@@ -6,17 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 
 from contract.errors import ArtifactError, UsageError
 from tests.conftest import REPOSITORY
 from tests.small_model import images, source, two_outputs
 from worker.engines.choose import choose_engine, has_nvidia_device
+from worker.engines.convert import convert_apart
 from worker.engines.openvino import OpenVinoEngine
 
 if TYPE_CHECKING:
@@ -117,6 +120,46 @@ def test_int8_without_an_int8_form_names_the_command(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="int8 form of this small; `emotion-trainer quantize`"):
         engine.compile(source())
+
+
+def test_a_module_in_the_current_folder_is_not_taken_for_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keras.py").write_text("raise RuntimeError('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(REPOSITORY), *filter(None, sys.path)])
+
+    convert_apart(source(), tmp_path / "model.xml")
+
+    assert (tmp_path / "model.bin").is_file()
+
+
+# A worker that converts, until it is killed; says who converts.
+CONVERT = """
+import sys, threading
+from pathlib import Path
+from tests.small_model import source
+from worker.engines import convert
+
+class Popen(convert.subprocess.Popen):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        print(self.pid, flush=True)
+
+convert.subprocess.Popen = Popen
+convert.convert_apart(source(), Path(sys.argv[1]))
+"""
+
+
+def test_a_conversion_ends_with_its_worker(tmp_path: Path, wait_until: Callable[..., None]) -> None:
+    command = [sys.executable, "-c", CONVERT, str(tmp_path / "model.xml")]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        conversion = psutil.Process(int(worker.stdout.readline()))
+        worker.kill()
+
+    wait_until(lambda: not conversion.is_running())
+    assert not (tmp_path / "model.xml").exists()
 
 
 def with_unknown_layer() -> keras.Model:
