@@ -127,7 +127,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
                 )
             )
             _log.info("serving metrics", url=f"http://{settings.metrics_host}:{server.port}")
-        decoders = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
+        decoders = stack.enter_context(ThreadPoolExecutor(settings.decoders, "decode"))
 
         _set_library_limits()
         with native_output_to_debug():
