@@ -19,12 +19,15 @@ from contract.errors import ArtifactError, UsageError
 from contract.process.gpus import usable_gpus
 from tests.conftest import REPOSITORY
 from tests.small_model import images, source, two_outputs
+from worker.engines.cache import IrCache
 from worker.engines.choose import choose_engine
 from worker.engines.convert import convert_apart
 from worker.engines.openvino import OpenVinoEngine
 
 if TYPE_CHECKING:
     import keras
+
+FULL = Path("/dev/full")
 
 
 def not_called() -> None:
@@ -111,6 +114,39 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     means, _ = engine.compile(source()).outputs(images(3))
 
     assert means.shape == (3, 4)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullCache(IrCache):
+        def add(self, key: str, write: Callable[[Path], None]) -> Path | None:
+            def write_to_full(path: Path) -> None:
+                path.symlink_to(FULL)
+                path.with_suffix(".bin").symlink_to(FULL)
+                write(path)
+
+            return super().add(key, write_to_full)
+
+    monkeypatch.setattr("worker.engines.openvino.IrCache", FullCache)
+    engine = OpenVinoEngine("float32", threads=1, cache=tmp_path)
+    means, _ = engine.compile(source()).outputs(images(3))
+
+    assert means.shape == (3, 4)
+    assert not list(tmp_path.rglob("model.xml"))
+
+
+def test_a_backend_that_is_not_installed_is_named() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from worker.engines.keras import KerasEngine; KerasEngine()"],
+        cwd=REPOSITORY,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert "UsageError: " in done.stderr
+    assert "KERAS_BACKEND=torch: torch is not installed" in done.stderr or (
+        "expected Keras on tensorflow or jax, got torch" in done.stderr
+    )
 
 
 def test_int8_without_an_int8_form_names_the_command(tmp_path: Path) -> None:

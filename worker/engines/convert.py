@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_SAID = 3  # exit code of the process below when its last line says it all
+# Exit codes of the process below when its last line says it all: about the network, the disk.
+_SAID, _UNWRITTEN = 3, 4
 
 
 def convert(source: ModelSource) -> openvino.Model:
@@ -67,7 +68,8 @@ def convert_apart(source: ModelSource, path: Path) -> None:
     """Convert `source` in a process of its own and write it to `path`, an ``.xml``.
 
     TensorFlow would stay in this one for good: 700 MB. Raises `ArtifactError` as `convert` does,
-    and for a `source.build` that pickle cannot name.
+    and for a `source.build` that the other process cannot import, and `OSError` when `path` cannot
+    be written, for one because the disk is full.
     """
     environment = {
         **os.environ,
@@ -95,6 +97,8 @@ def convert_apart(source: ModelSource, path: Path) -> None:
     lines = said.decode(errors="replace").strip().splitlines()
     _log.debug("conversion failed", network=source.name, exit_code=exit_code, said=lines)
     last = lines[-1] if lines else f"exit code {exit_code}"
+    if exit_code == _UNWRITTEN:
+        raise OSError(last)
     raise ArtifactError(last if exit_code == _SAID else f"{source.name}: {last}")
 
 
@@ -110,7 +114,11 @@ def _main() -> int:
     import openvino
 
     # In full: the detector's weights are no float16 numbers.
-    openvino.save_model(converted, sys.argv[1], compress_to_fp16=False)
+    try:
+        openvino.save_model(converted, sys.argv[1], compress_to_fp16=False)
+    except RuntimeError as error:
+        print(f"cannot write {sys.argv[1]}: {' '.join(str(error).split())}", file=sys.stderr)
+        return _UNWRITTEN
     return 0
 
 
