@@ -56,7 +56,7 @@ def build_analyser(
         detector,
         classifier,
         # A lane for every core decodes for itself.
-        decoders if settings.decode_threads > engine.lanes else None,
+        decoders if settings.decoders > engine.lanes else None,
         observe,
         batch_size=batch_size,
         lanes=engine.lanes,

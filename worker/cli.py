@@ -127,7 +127,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
                 )
             )
             _log.info("serving metrics", url=f"http://{settings.metrics_host}:{server.port}")
-        decoders = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
+        decoders = stack.enter_context(ThreadPoolExecutor(settings.decoders, "decode"))
 
         _set_library_limits()
         with native_output_to_debug():
@@ -174,8 +174,9 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
 
 
 def _set_library_limits() -> None:
-    """What OpenCV and TensorFlow read from the environment when they are first imported."""
+    """What OpenCV, TensorFlow and JAX read from the environment when they are first imported."""
     # A second line behind the check of the JPEG's header.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS))
-    # TensorFlow takes a whole GPU otherwise, and a second worker on it none.
+    # TensorFlow takes a whole GPU otherwise, JAX three quarters, and a second worker on it none.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

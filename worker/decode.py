@@ -63,12 +63,13 @@ class Picture:
         left, top, right, bottom = (
             side * self.scale + half for side in (box.left, box.top, box.right, box.bottom)
         )
+        right = self.frame.width if box.right == columns else min(right, self.frame.width)
+        bottom = self.frame.height if box.bottom == rows else min(bottom, self.frame.height)
+        # The last pixel of `pixels` may be less than half of one.
         return Box(
-            left if box.left else 0,
-            top if box.top else 0,
-            self.frame.width if box.right == columns else min(right, self.frame.width),
-            self.frame.height if box.bottom == rows else min(bottom, self.frame.height),
-        )
+            min(left, right - 1) if box.left else 0, min(top, bottom - 1) if box.top else 0,
+            right, bottom,
+        )  # fmt: skip
 
     def from_frame(self, box: Box) -> Box:
         """A box in pixels of the frame as the nearest one in `pixels` that isn't empty."""

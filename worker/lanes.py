@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -52,8 +52,14 @@ class Lanes(Generic[T, R]):
 
     @property
     def free(self) -> int:
-        """How many more batches would start at once. One that waits to be taken back is done."""
-        return self._count - sum(not batch.results.done() for batch in self._under_way)
+        """How many more batches would start at once; one that waits to be taken back is done.
+
+        0 also when `count` that are done wait for one before them: they would pile up behind one
+        that hangs.
+        """
+        held = list(dropwhile(_is_done, self._under_way))
+        running = sum(not _is_done(batch) for batch in held)
+        return min(self._count - running, 2 * self._count - len(held))
 
     @property
     def is_idle(self) -> bool:
@@ -69,7 +75,7 @@ class Lanes(Generic[T, R]):
     def finished(self) -> list[Batch[T, R]]:
         """Take back the batches that are done, but none before those started earlier."""
         done = []
-        while self._under_way and self._under_way[0].results.done():
+        while self._under_way and _is_done(self._under_way[0]):
             done.append(self._under_way.popleft())
         return done
 
@@ -77,6 +83,10 @@ class Lanes(Generic[T, R]):
         """Until a batch is done that was not when `wait` last returned, or for `timeout_s`."""
         self._has_finished.wait(timeout_s)
         self._has_finished.clear()
+
+
+def _is_done(batch: Batch[T, R]) -> bool:
+    return batch.results.done()
 
 
 def shares(items: Sequence[T], most: int) -> list[Sequence[T]]:

@@ -24,8 +24,8 @@ from worker.partitions import PartitionedQueue
 
 _log = structlog.get_logger()
 
-# How often to look for frames while one lane is free and another is not: only a lane that has
-# finished wakes the loop then. A frame may wait so long for a lane that has nothing to do.
+# How often to look for frames while a lane is at work and the next batch has room: only a lane that
+# has finished wakes the loop then. A frame may wait so long for a lane that has nothing to do.
 _LOOK_EVERY_S = 0.004
 
 
@@ -147,10 +147,11 @@ class WorkerLoop:
         return bool(deliveries) or self._lanes.is_idle
 
     def _await_lanes(self) -> None:
-        """Until a lane has finished, or it is time to look for frames for one that is free."""
+        """Until a lane has finished, or it is time to look for more frames."""
         wait_s = self._batcher.wait_s(time.monotonic())
         if not self._lanes.free:
-            self._lanes.wait(MAX_BLOCK_S)
+            # What came too late to be read would have to wait for the batch after the next.
+            self._lanes.wait(_LOOK_EVERY_S if self._batcher.room else MAX_BLOCK_S)
         else:
             self._lanes.wait(_LOOK_EVERY_S if wait_s is None else min(wait_s, _LOOK_EVERY_S))
 

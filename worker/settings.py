@@ -102,9 +102,17 @@ class WorkerSettings(ServiceSettings):
     )
     partitions: Partitions = None
     redis_timeout: RedisTimeout = 60.0
-    decode_threads: int = Field(
-        default_factory=lambda: min(16, usable_cores()),
+    decode_threads: int | None = Field(
+        None,
         ge=1,
         le=64,
-        description="threads that decode JPEGs; one per core by default, at most 16",
+        description="threads that decode JPEGs; by default as many as --threads, at most 16. Not "
+        "used where they are no more than the networks' lanes, on OpenVINO one a core: each lane "
+        "decodes its own then",
     )
+
+    @property
+    def decoders(self) -> int:
+        """How many threads decode."""
+        # Not the machine's cores: its workers share them.
+        return self.decode_threads or min(16, self.threads)

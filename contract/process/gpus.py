@@ -7,20 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_DRIVER = Path("/proc/driver/nvidia/gpus")
+_DEVICES = Path("/dev")
 
 
-def usable_gpus(environment: Mapping[str, str] = os.environ, driver: Path = _DRIVER) -> list[str]:
-    """The GPUs of this machine, each as `CUDA_VISIBLE_DEVICES` names it; none where NVIDIA's
-    driver is not loaded.
+def usable_gpus(environment: Mapping[str, str] = os.environ, devices: Path = _DEVICES) -> list[str]:
+    """The GPUs that this process is shown, each as `CUDA_VISIBLE_DEVICES` names it.
 
     Where that variable is set, only those it names: "" and "-1" name none (CUDA C++ Programming
-    Guide, "CUDA Environment Variables").
+    Guide, "CUDA Environment Variables"). Whether TensorFlow or JAX can use them only they know;
+    asking them takes seconds.
     """
-    try:
-        present = len(list(driver.iterdir()))
-    except OSError:
-        present = 0
+    # Not /proc/driver/nvidia: every container of a machine sees all of the machine's there.
+    present = len(list(devices.glob("nvidia[0-9]*")))
     if not present:
         return []
     named = environment.get(VISIBLE)

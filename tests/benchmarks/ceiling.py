@@ -114,7 +114,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
 
     settings = WorkerSettings()
-    with ThreadPoolExecutor(settings.decode_threads, "decode") as decoders:
+    with ThreadPoolExecutor(settings.decoders, "decode") as decoders:
         from worker.assemble import build_analyser
 
         analyser, info = build_analyser(settings, decoders, lambda _stage, _seconds: None)

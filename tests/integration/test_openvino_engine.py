@@ -6,21 +6,28 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 
 from contract.errors import ArtifactError, UsageError
+from contract.process.gpus import usable_gpus
 from tests.conftest import REPOSITORY
 from tests.small_model import images, source, two_outputs
-from worker.engines.choose import choose_engine, has_nvidia_device
+from worker.engines.cache import IrCache
+from worker.engines.choose import choose_engine
+from worker.engines.convert import convert_apart
 from worker.engines.openvino import OpenVinoEngine
 
 if TYPE_CHECKING:
     import keras
+
+FULL = Path("/dev/full")
 
 
 def not_called() -> None:
@@ -109,6 +116,39 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     assert means.shape == (3, 4)
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullCache(IrCache):
+        def add(self, key: str, write: Callable[[Path], None]) -> Path | None:
+            def write_to_full(path: Path) -> None:
+                path.symlink_to(FULL)
+                path.with_suffix(".bin").symlink_to(FULL)
+                write(path)
+
+            return super().add(key, write_to_full)
+
+    monkeypatch.setattr("worker.engines.openvino.IrCache", FullCache)
+    engine = OpenVinoEngine("float32", threads=1, cache=tmp_path)
+    means, _ = engine.compile(source()).outputs(images(3))
+
+    assert means.shape == (3, 4)
+    assert not list(tmp_path.rglob("model.xml"))
+
+
+def test_a_backend_that_is_not_installed_is_named() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from worker.engines.keras import KerasEngine; KerasEngine()"],
+        cwd=REPOSITORY,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert "UsageError: " in done.stderr
+    assert "KERAS_BACKEND=torch: torch is not installed" in done.stderr or (
+        "expected Keras on tensorflow or jax, got torch" in done.stderr
+    )
+
+
 def test_int8_without_an_int8_form_names_the_command(tmp_path: Path) -> None:
     engine = OpenVinoEngine("auto", threads=1, cache=tmp_path)
     if "INT8" not in engine.capabilities:
@@ -117,6 +157,46 @@ def test_int8_without_an_int8_form_names_the_command(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="int8 form of this small; `emotion-trainer quantize`"):
         engine.compile(source())
+
+
+def test_a_module_in_the_current_folder_is_not_taken_for_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keras.py").write_text("raise RuntimeError('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(REPOSITORY), *filter(None, sys.path)])
+
+    convert_apart(source(), tmp_path / "model.xml")
+
+    assert (tmp_path / "model.bin").is_file()
+
+
+# A worker that converts, until it is killed; says who converts.
+CONVERT = """
+import sys, threading
+from pathlib import Path
+from tests.small_model import source
+from worker.engines import convert
+
+class Popen(convert.subprocess.Popen):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        print(self.pid, flush=True)
+
+convert.subprocess.Popen = Popen
+convert.convert_apart(source(), Path(sys.argv[1]))
+"""
+
+
+def test_a_conversion_ends_with_its_worker(tmp_path: Path, wait_until: Callable[..., None]) -> None:
+    command = [sys.executable, "-c", CONVERT, str(tmp_path / "model.xml")]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        conversion = psutil.Process(int(worker.stdout.readline()))
+        worker.kill()
+
+    wait_until(lambda: not conversion.is_running())
+    assert not (tmp_path / "model.xml").exists()
 
 
 def with_unknown_layer() -> keras.Model:
@@ -150,19 +230,14 @@ def test_a_missing_openvino_is_named_with_its_extra(
 
 
 def test_auto_says_why(tmp_path: Path) -> None:
-    if has_nvidia_device():
+    if usable_gpus():
         pytest.skip("expected a machine without a GPU")
     choice = choose_engine(threads=3, cache=tmp_path)
+    int8 = choose_engine(precision="int8", threads=1, cache=tmp_path)
 
+    assert int8.reason == "only OpenVINO has int8"
     assert (choice.engine.name, choice.engine.lanes) == ("openvino", 3)
     assert choice.reason == "no GPU, OpenVINO is installed"
-
-
-def test_the_driver_shows_a_card_as_a_numbered_device(tmp_path: Path) -> None:
-    (tmp_path / "nvidiactl").touch()
-    assert not has_nvidia_device(tmp_path)
-    (tmp_path / "nvidia0").touch()
-    assert has_nvidia_device(tmp_path)
 
 
 # What a worker does before it is ready, with the networks that are shipped.

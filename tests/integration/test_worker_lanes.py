@@ -70,6 +70,7 @@ def test_a_lone_frame_starts_at_once_and_batches_fill_while_the_lanes_are_busy(
         wait_until(lambda: analyser.inside == [0])
         for seq in range(1, 21):
             publish(redis_client, 1, start=seq)
+        wait_until(lambda: read_snapshot(redis_client, KEYS).pending == 9)  # read, one batch ahead
         analyser.let_go(0)
         wait_until(is_settled(redis_client, 21))
     assert [len(batch) for batch in analyser.batches] == [1, 8, 8, 4]

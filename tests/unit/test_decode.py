@@ -86,6 +86,10 @@ def test_boxes_are_pixels_of_the_frame_whatever_the_scale(scale: int) -> None:
     assert coarse.from_frame(there) == small
     for pixel, at in zip(dataclasses.astuple(there), dataclasses.astuple(small), strict=True):
         assert at * scale <= pixel < (at + 1) * scale
+    last = coarse.to_frame(Box(columns - 1, rows - 1, columns, rows))
+    assert (last.right, last.bottom) == (width, height)
+    assert last.left < width
+    assert last.top < height
     tiny = coarse.from_frame(Box(width - 1, height - 1, width, height))
     assert (tiny.right, tiny.bottom, tiny.width, tiny.height) == (columns, rows, 1, 1)
 

@@ -9,9 +9,10 @@ import pytest
 from contract.process.gpus import usable_gpus
 
 
-def driver(folder: Path, gpus: int) -> Path:
+def devices(folder: Path, gpus: int) -> Path:
+    (folder / "nvidiactl").touch()  # NVIDIA's driver has more than the cards
     for number in range(gpus):
-        (folder / f"0000:0{number}:00.0").mkdir()
+        (folder / f"nvidia{number}").touch()
     return folder
 
 
@@ -29,12 +30,17 @@ def driver(folder: Path, gpus: int) -> Path:
         (1, "GPU-8932f937", ["GPU-8932f937"]),
     ],
 )
-def test_the_driver_and_the_variable_decide(
+def test_the_devices_and_the_variable_decide(
     tmp_path: Path, gpus: int, variable: str | None, usable: list[str]
 ) -> None:
     environment = {} if variable is None else {"CUDA_VISIBLE_DEVICES": variable}
-    assert usable_gpus(environment, driver(tmp_path, gpus)) == usable
+    assert usable_gpus(environment, devices(tmp_path, gpus)) == usable
 
 
-def test_without_a_driver_there_is_none(tmp_path: Path) -> None:
+def test_a_card_that_is_not_the_first_has_the_first_number(tmp_path: Path) -> None:
+    (tmp_path / "nvidia3").touch()  # all that a container was given: CUDA counts what it sees
+    assert usable_gpus({}, tmp_path) == ["0"]
+
+
+def test_without_devices_there_is_none(tmp_path: Path) -> None:
     assert usable_gpus({}, tmp_path / "gpus") == []

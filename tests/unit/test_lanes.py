@@ -52,6 +52,25 @@ def test_a_batch_that_is_done_early_waits_for_those_before_it(
     assert lanes.is_idle
 
 
+def test_what_is_done_does_not_pile_up_behind_a_batch_that_hangs(
+    wait_until: Callable[..., None],
+) -> None:
+    gates = Gates([1, 2, 3, 4])
+    with Lanes(2, gates.work) as lanes:
+        lanes.start([1])
+        for item, free in ((2, 1), (3, 1), (4, 0)):
+            lanes.start([item])
+            assert lanes.free == 0
+            gates.open(item)
+            wait_until(lambda item=item: len(gates.began) == item)
+            lanes.wait(20)
+            assert lanes.free == free
+        gates.open(1)
+        lanes.wait(20)
+        assert lanes.free == 2
+        assert [batch.items for batch in lanes.finished()] == [[1], [2], [3], [4]]
+
+
 def test_an_exception_comes_back_with_its_batch() -> None:
     gates = Gates([-1])
     gates.open(-1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -49,14 +51,21 @@ class IrCache:
         entry = self._folder / key
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix=f".{key}.") as temporary:
-                made = Path(temporary) / key
-                made.mkdir()
-                write(made / _FILES[0])
-                (made / _SUMS).write_text(_sums(made), "utf-8")
-                if self.find(key) is None:  # else another worker was faster
+            with _alone(self._folder / f".{key}.lock"):
+                if (found := self.find(key)) is not None:
+                    return found  # another worker was faster
+                # Of workers that were killed: whoever is alive has the lock.
+                for left in self._folder.glob(f".{key}.*.tmp"):
+                    shutil.rmtree(left, ignore_errors=True)
+                with tempfile.TemporaryDirectory(
+                    dir=self._folder, prefix=f".{key}.", suffix=".tmp"
+                ) as temporary:
+                    made = Path(temporary) / key
+                    made.mkdir()
+                    write(made / _FILES[0])
+                    (made / _SUMS).write_text(_sums(made), "utf-8")
                     shutil.rmtree(entry, ignore_errors=True)
-                    _move(made, entry)
+                    made.rename(entry)
         except OSError as error:
             if not self._refused:
                 _log.warning(
@@ -69,13 +78,15 @@ class IrCache:
         return self.find(key)
 
 
-def _move(made: Path, entry: Path) -> None:
-    try:
-        made.rename(entry)
-    except OSError:
-        # Another worker's came in between: a folder with files in it is never replaced.
-        if not entry.is_dir():
-            raise
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Until the end of the block no other worker on this machine is in such a block.
+
+    Workers that start together would each take 1.9 GB to convert the same networks.
+    """
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # goes with the file, and with the process
+        yield
 
 
 def _sums(entry: Path) -> str:

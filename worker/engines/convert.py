@@ -6,6 +6,8 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_SAID = 3  # exit code of the process below when its last line says it all
+# Exit codes of the process below when its last line says it all: about the network, the disk.
+_SAID, _UNWRITTEN = 3, 4
 
 
 def convert(source: ModelSource) -> openvino.Model:
@@ -65,7 +68,8 @@ def convert_apart(source: ModelSource, path: Path) -> None:
     """Convert `source` in a process of its own and write it to `path`, an ``.xml``.
 
     TensorFlow would stay in this one for good: 700 MB. Raises `ArtifactError` as `convert` does,
-    and for a `source.build` that pickle cannot name.
+    and for a `source.build` that the other process cannot import, and `OSError` when `path` cannot
+    be written, for one because the disk is full.
     """
     environment = {
         **os.environ,
@@ -73,24 +77,35 @@ def convert_apart(source: ModelSource, path: Path) -> None:
         "KERAS_BACKEND": "tensorflow",  # whatever this process runs on
         "CUDA_VISIBLE_DEVICES": "-1",  # not needed, and it may be full
     }
-    done = subprocess.run(
-        [sys.executable, "-m", __name__, str(path)],
-        input=pickle.dumps(source),
-        capture_output=True,
+    with subprocess.Popen(
+        # -P: a keras.py in the folder that the worker was started in is not meant.
+        [sys.executable, "-P", "-m", __name__, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env=environment,
-        check=False,
-    )
-    if done.returncode == 0:
+    ) as child:
+        assert child.stdin is not None and child.stderr is not None
+        with suppress(BrokenPipeError):  # it says why on stderr
+            child.stdin.write(pickle.dumps(source))
+            child.stdin.flush()
+        # Its stdin stays open: that it closes tells the child that this process has gone.
+        said = child.stderr.read()
+        exit_code = child.wait()
+    if exit_code == 0:
         return
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    _log.debug("conversion failed", network=source.name, exit_code=done.returncode, said=lines)
-    last = lines[-1] if lines else f"exit code {done.returncode}"
-    raise ArtifactError(last if done.returncode == _SAID else f"{source.name}: {last}")
+    lines = said.decode(errors="replace").strip().splitlines()
+    _log.debug("conversion failed", network=source.name, exit_code=exit_code, said=lines)
+    last = lines[-1] if lines else f"exit code {exit_code}"
+    if exit_code == _UNWRITTEN:
+        raise OSError(last)
+    raise ArtifactError(last if exit_code == _SAID else f"{source.name}: {last}")
 
 
 def _main() -> int:
     """A pickled `ModelSource` on stdin becomes the IR file that the command line names."""
     source = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     try:
         converted = convert(source)
     except EmotionStreamError as error:
@@ -99,8 +114,19 @@ def _main() -> int:
     import openvino
 
     # In full: the detector's weights are no float16 numbers.
-    openvino.save_model(converted, sys.argv[1], compress_to_fp16=False)
+    try:
+        openvino.save_model(converted, sys.argv[1], compress_to_fp16=False)
+    except RuntimeError as error:
+        print(f"cannot write {sys.argv[1]}: {' '.join(str(error).split())}", file=sys.stderr)
+        return _UNWRITTEN
     return 0
+
+
+def _end_with_parent() -> None:
+    # A worker that was killed needs no network any more, and its minute of both cores is not its
+    # successor's. Not sys.stdin: its lock would be held at the end of the process.
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -50,8 +51,15 @@ class KerasEngine:
     def __init__(self, precision: Precision = "auto", *, threads: int | None = None) -> None:
         if precision == "int8":
             raise UsageError("--precision int8: Keras has none; expected --engine openvino")
-        import keras
-
+        try:
+            import keras
+        except ModuleNotFoundError as error:
+            if error.name not in ("jax", "torch", "tensorflow"):
+                raise
+            raise UsageError(
+                f"KERAS_BACKEND={os.environ.get('KERAS_BACKEND', '')}: {error.name} is not "
+                "installed; expected tensorflow, or jax where that is"
+            ) from error
         self._backend: str = keras.backend.backend()
         if self._backend not in ("tensorflow", "jax"):
             raise UsageError(f"expected Keras on tensorflow or jax, got {self._backend}")

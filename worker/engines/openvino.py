@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import structlog
 
-from contract.errors import UsageError
+from contract.errors import ArtifactError, UsageError
 from worker.engine import BUCKETS, Array, BucketedNetwork, CompiledBatch, ModelSource, Network
 from worker.engines.cache import IrCache
 from worker.engines.convert import convert_apart
@@ -133,7 +133,10 @@ class OpenVinoEngine:
             return self._core.read_model(added)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.xml"
-            convert_apart(source, path)
+            try:
+                convert_apart(source, path)
+            except OSError as error:
+                raise ArtifactError(f"{source.name}: no place for its converted form") from error
             # Whole in memory: the folder goes before the weights are used.
             return self._core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
 
