@@ -13,6 +13,7 @@ from pydantic_settings import CliPositionalArg
 from contract import wire
 from contract.process.gpus import VISIBLE, usable_gpus
 from contract.process.settings import ENV_PREFIX, RoleSettings
+from worker.engines.options import EngineName, Precision
 
 EMBEDDED = "embedded"
 
@@ -49,10 +50,10 @@ class UpSettings(RoleSettings):
         description="worker processes; they share the cores and the GPUs. One by default, or one "
         "for each GPU",
     )
-    engine: Literal["auto", "keras", "openvino"] = Field(
+    engine: EngineName = Field(
         "auto", description="what runs the networks; by default the fastest that is installed"
     )
-    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+    precision: Precision = Field(
         "auto", description="of the networks' arithmetic; by default the fastest this machine has"
     )
     detect_every: int = Field(

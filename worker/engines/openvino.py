@@ -26,16 +26,16 @@ _log = structlog.get_logger()
 
 # Raised when `convert` makes something else of the same network.
 _CONVERSION = 2
-_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-_CAPABILITIES = {"bfloat16": "BF16", "float16": "FP16", "int8": "INT8"}
+_CAPABILITIES = {"bfloat16": "BF16", "int8": "INT8"}
 
 
 class OpenVinoEngine:
     """Runs networks on `threads` cores, one lane each, and keeps what it converted in `cache`.
 
-    precision  "auto" is int8 for a network that has an int8 form, else bfloat16 or float16 where
-               the CPU calculates in it, else float32
+    precision  "auto" is int8 for a network that has an int8 form, where the CPU is fast at it; else
+               bfloat16 where the CPU calculates in it, else float32
 
     Raises `UsageError` when OpenVINO is not installed or the CPU lacks the precision asked for.
     """
@@ -106,10 +106,7 @@ class OpenVinoEngine:
         return self._float_precision()
 
     def _float_precision(self) -> str:
-        for precision in ("bfloat16", "float16"):
-            if _CAPABILITIES[precision] in self.capabilities:
-                return precision
-        return "float32"
+        return "bfloat16" if _CAPABILITIES["bfloat16"] in self.capabilities else "float32"
 
     def _settings(self, precision: str) -> dict[str, Any]:
         # What an int8 network leaves in floating point is calculated in the fastest there is.
