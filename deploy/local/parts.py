@@ -55,7 +55,7 @@ class Parts:
         """Start it; `record` is the folder for what it sends, removed at the end."""
         if record is not None:
             self._supervisor.will_remove(record)
-        arguments = self._settings.producer_arguments(record)
+        arguments = self._settings.producer_arguments(record, usable_cores())
         self._producer = self._start("producer", "producer", arguments, {})
 
     @property

@@ -17,6 +17,8 @@ from worker.engines.options import EngineName, Precision
 
 EMBEDDED = "embedded"
 
+_BATCH = 8  # frames that a worker on a CPU takes at once, for each core and two times more
+
 
 class UpSettings(RoleSettings):
     """The whole system on one machine: a server, workers, a producer and a live view.
@@ -107,16 +109,25 @@ class UpSettings(RoleSettings):
         "warning", description="least severe log line of the parts that is shown"
     )
 
-    def producer_arguments(self, record: Path | None) -> list[str]:
-        """The producer's command line; `record` is the folder for what it sends."""
+    def realtime_backlog(self, cores: int) -> int:
+        """Most frames in the stream where time matters, because those that wait are latency.
+
+        What the workers hold at most, and two batches for each, unread: those keep it busy, and
+        are what fresher ones can push out.
+        """
+        held = _BATCH * (max(1, cores // self.workers) + 2)
+        return self.workers * (held + 2 * _BATCH)
+
+    def producer_arguments(self, record: Path | None, cores: int) -> list[str]:
+        """The producer's command line; `record` is the folder for what it sends, `cores` are those
+        of this machine."""
         arguments = [
             *self._shared_arguments(),
             "--realtime" if self.realtime else "--no-realtime",
             "--loop" if self.loop else "--no-loop",
         ]
         optional: dict[str, object] = {
-            # Frames that wait are latency: two batches a worker keep it busy.
-            "--max-backlog": 32 * self.workers if self.realtime else None,
+            "--max-backlog": self.realtime_backlog(cores) if self.realtime else None,
             "--fps": self.fps,
             "--max-width": self.max_width,
             "--quality": self.quality,

@@ -20,6 +20,7 @@ from rich.table import Table
 from consumer.reader import EventReader
 from contract.connect import connect
 from contract.keys import Keys
+from contract.process.settings import usable_cores
 from contract.snapshot import Snapshot, read_snapshot
 from deploy.local.child import Child
 from deploy.local.parts import Parts
@@ -108,7 +109,7 @@ def _cell(parts: Parts, clip: Path, cameras: int, fps: int, span_s: float) -> Ce
         "--mode",
         "live",
         "--max-backlog",
-        "32",
+        str(UpSettings(source=[str(clip)]).realtime_backlog(usable_cores())),
         "--at-once",
         str(cameras),
     ]

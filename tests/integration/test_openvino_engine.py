@@ -236,7 +236,7 @@ def test_auto_says_why(tmp_path: Path) -> None:
     int8 = choose_engine(precision="int8", threads=1, cache=tmp_path)
 
     assert int8.reason == "only OpenVINO has int8"
-    assert (choice.engine.name, choice.engine.lanes) == ("openvino", 3)
+    assert (choice.engine.name, choice.engine.lanes) == ("openvino", 4)
     assert choice.reason == "no GPU, OpenVINO is installed"
 
 

@@ -73,7 +73,7 @@ def test_flags_reach_the_producer() -> None:
         *("--no-realtime", "--mode", "lossless", "--source-id", "left", "--source-id", "right"),
         *("--prefix", "stage", "--at-once", "3"),
     )
-    arguments = settings.producer_arguments(Path("/tmp/record"))
+    arguments = settings.producer_arguments(Path("/tmp/record"), 2)
     assert arguments[arguments.index("--") + 1 :] == ["a.mp4", "b.mp4"]
     assert after(arguments, "--fps") == "12.5"
     assert after(arguments, "--max-width") == "640"
@@ -89,13 +89,13 @@ def test_flags_reach_the_producer() -> None:
 
 
 def test_little_waits_when_time_matters() -> None:
-    arguments = read("a.mp4", "--workers", "2").producer_arguments(None)
-    assert after(arguments, "--max-backlog") == "64"
-    assert "--max-backlog" not in read("a.mp4", "--no-realtime").producer_arguments(None)
+    arguments = read("a.mp4", "--workers", "2").producer_arguments(None, 2)
+    assert after(arguments, "--max-backlog") == "80"  # 40 for each of two workers with a core
+    assert "--max-backlog" not in read("a.mp4", "--no-realtime").producer_arguments(None, 2)
 
 
 def test_flags_not_given_are_left_to_the_producer() -> None:
-    arguments = read("a.mp4").producer_arguments(None)
+    arguments = read("a.mp4").producer_arguments(None, 2)
     for flag in ("--fps", "--max-width", "--quality", "--mode", "--record", "--loop", "--at-once"):
         assert flag not in arguments
     assert "--realtime" in arguments
@@ -108,7 +108,7 @@ def test_flags_not_given_are_left_to_the_producer() -> None:
 def test_the_parts_always_say_that_they_are_ready(level: str, parts: str) -> None:
     settings = read("a.mp4", "--log-level", level)
     assert after(settings.worker_arguments(2), "--log-level") == parts
-    assert after(settings.producer_arguments(None), "--log-level") == parts
+    assert after(settings.producer_arguments(None, 2), "--log-level") == parts
 
 
 def test_a_variable_that_a_flag_overruled_does_not_reach_the_parts(
@@ -131,12 +131,12 @@ def test_a_variable_that_a_flag_overruled_does_not_reach_the_parts(
     assert environment["EMOTION_METRICS_PORT"] is None
     assert environment["EMOTION_PARTITIONS"] is None
     assert "EMOTION_THRESHOLD" not in environment
-    assert {"--no-loop", "--no-realtime"} <= set(settings.producer_arguments(None))
+    assert {"--no-loop", "--no-realtime"} <= set(settings.producer_arguments(None, 2))
 
 
 def test_a_password_is_on_no_command_line() -> None:
     settings = read("a.mp4", "--redis", "redis://:secret@host:6379", "--model", "m.keras")
-    assert not any("secret" in word for word in settings.producer_arguments(None))
+    assert not any("secret" in word for word in settings.producer_arguments(None, 2))
     assert not any("secret" in word for word in settings.worker_arguments(2))
     assert "secret" not in repr(settings)
     assert after(settings.worker_arguments(2), "--model") == "m.keras"
