@@ -2,6 +2,7 @@
 every frame.
 
     python -m tests.benchmarks.detect_every [CLIP...]        (the shipped clip and the shared ones)
+    EMOTION_PRECISION=bfloat16 python -m tests.benchmarks.detect_every
 
 Frames of all clips go through `Analyser.analyse` as a worker would get them, each clip a source, in
 batches of 8, in one thread. Frames a second and core-milliseconds a frame are those of analyse()
@@ -132,7 +133,7 @@ def main() -> int:
     )
     parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP")
     parser.add_argument("--every", type=int, nargs="+", default=[1, 2, 3, 5, 10], metavar="N")
-    options, flags = parser.parse_known_args()
+    options = parser.parse_args()
     shared = REPOSITORY.parent / "shared" / "videos"
     clips = options.clips or [
         REPOSITORY / "deploy" / "demo" / "people.mp4",
@@ -143,7 +144,7 @@ def main() -> int:
     from worker.assemble import build_analyser
     from worker.settings import WorkerSettings
 
-    built, info = build_analyser(WorkerSettings.model_validate(_named(flags)), None, _ignore)
+    built, info = build_analyser(WorkerSettings(), None, _ignore)
     counting = CountingDetector(built)
     print(f"{len(clips)} clips, {len(frames)} frames, {info['engine']}")
     print(COLUMNS.format("N", "IoU", "worst 5 %", "faces", "missed", "extra", "same label", "|dp|",
@@ -174,12 +175,6 @@ def main() -> int:
             f"{1e3 * cores_s / len(frames):.1f}",
         ), flush=True)  # fmt: skip
     return 0
-
-
-def _named(flags: Sequence[str]) -> dict[str, str]:
-    """The worker's flags that are left, `--engine keras`, as settings."""
-    names = [flag.removeprefix("--").replace("-", "_") for flag in flags[::2]]
-    return dict(zip(names, flags[1::2], strict=True))
 
 
 def _ignore(_stage: str, _seconds: float) -> None:
