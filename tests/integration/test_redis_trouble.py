@@ -197,6 +197,9 @@ def test_after_a_loss_of_all_data_everything_begins_anew(
             wait_until(
                 lambda: read_snapshot(server.client, KEYS).events > 20, what=f"events, life {life}"
             )
+            first = published_ids(server.client)[0]
+            for name in ("reader", "group"):  # or one that starts late would miss a whole life
+                wait_until(lambda name=name, first=first: first in system.read(name), what=name)  # type: ignore[misc]
             if life < 2:
                 lose_all(server)
         system.end("producer")
