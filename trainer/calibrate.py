@@ -48,7 +48,7 @@ def fit_temperature(logits: npt.NDArray[np.floating], targets: Floats) -> float:
     return math.exp((low + high) / 2)
 
 
-def cross_entropy(probabilities: Floats, targets: Floats) -> float:
+def cross_entropy(probabilities: Floats, targets: npt.NDArray[np.floating]) -> float:
     """Mean cross-entropy in nats of probabilities (N, K) against distributions (N, K)."""
     return float(-(targets * np.log(np.clip(probabilities, 1e-12, 1.0))).sum(axis=1).mean())
 

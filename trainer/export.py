@@ -14,7 +14,7 @@ import numpy.typing as npt
 from contract import wire
 from contract.artifact import ModelManifest, check_labels, file_sha256, find_artifact
 from contract.errors import ArtifactError, EmotionStreamError, UsageError
-from trainer.compact import compact
+from trainer.half import write_half
 from trainer.network import Network
 
 _PROBES = 8
@@ -34,9 +34,8 @@ class Export:
 def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Path:
     """Write `out/NAME.keras` and `out/NAME.json`; returns the path of the first.
 
-    The weights are written as float16. The model is loaded and run. The pair is made in a temporary
-    folder, read back and moved
-    into place only then, so nothing half-written ever bears the name.
+    The kernels are written as float16. The model is loaded and run. The pair is made in a temporary
+    folder, read back and moved into place only then, so nothing half-written ever bears the name.
 
     Raises `UsageError` when the model does not fit what is said about it or the artifact exists
     and `force` is not given.
@@ -61,7 +60,7 @@ def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Pat
             if in_place:
                 shutil.copyfile(model, copy)
             else:
-                _compact(network, model, copy)
+                _write_half(network, model, copy)
             ModelManifest(
                 name=about.name,
                 file=target.name,
@@ -82,11 +81,8 @@ def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Pat
     return target
 
 
-def _compact(network: Network, model: Path, copy: Path) -> None:
-    try:
-        compact(model, copy)
-    except ValueError as error:
-        raise ArtifactError(f"{model}: its weights do not fit float16: {error}") from error
+def _write_half(network: Network, model: Path, copy: Path) -> None:
+    write_half(model, copy)
     noise = _noise(network.side_px)
     before, after = network(noise), Network(copy)(noise)
     # Of logits that are a few units apart: no score moves by more than a thousandth.

@@ -9,6 +9,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from trainer.calibrate import cross_entropy
+from trainer.evaluate import softmax
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -47,17 +50,11 @@ class Judge:
     def answers(self, crops: npt.NDArray[np.uint8]) -> Floats:
         """Probabilities (N, labels), the mean of crop and mirror image, for a student."""
         mirrored = crops[:, :, ::-1]
-        return (softmax(self.logits(crops)) + softmax(self.logits(mirrored))) * np.float32(0.5)
-
-
-def softmax(logits: Floats) -> Floats:
-    """Probabilities (N, labels) of logits (N, labels)."""
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+        both = softmax(self.logits(crops)) + softmax(self.logits(mirrored))
+        return (both / 2).astype(np.float32)
 
 
 def score(logits: Floats, truth: npt.NDArray[np.int64], wanted: Floats) -> tuple[float, float]:
     """Accuracy against `truth` (N,), and cross-entropy with the distributions `wanted`."""
-    logarithms = np.log(np.maximum(softmax(logits), 1e-12))
-    loss = -(wanted * logarithms).sum(axis=1).mean()
-    return float((logits.argmax(axis=1) == truth).mean()), float(loss)
+    right = logits.argmax(axis=1) == truth
+    return float(right.mean()), cross_entropy(softmax(logits), wanted)

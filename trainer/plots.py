@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from contract.errors import UsageError
 from trainer.evaluate import ECE_BINS, Evaluation, Floats, Ints
+from trainer.whole import whole
 
 _BLUE, _GRAY = "#2f6db3", "#9a9a9a"
 
 
 def plot_confusion(found: Evaluation, labels: Sequence[str], title: str, path: Path) -> None:
     """The confusion matrix: each row in per cent of its truth, with the counts."""
-    plt = _pyplot()
     sums = found.confusion.sum(axis=1, keepdims=True)
     share = np.divide(found.confusion, sums, out=np.zeros(found.confusion.shape), where=sums > 0)
-    figure, axes = plt.subplots(figsize=(1.2 + 0.95 * len(labels), 1.0 + 0.8 * len(labels)))
+    figure = _figure(1.2 + 0.95 * len(labels), 1.0 + 0.8 * len(labels))
+    axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(share.shape):
         count = int(found.confusion[row, column])
@@ -33,13 +33,12 @@ def plot_confusion(found: Evaluation, labels: Sequence[str], title: str, path: P
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (majority of the votes)")
     axes.set_title(f"{title}\n{found.accuracy:.1%} of {found.n:,} right", fontsize=11)
-    _save(plt, figure, path)
+    _save(figure, path)
 
 
 def plot_reliability(probabilities: Floats, truth: Ints, title: str, path: Path) -> None:
     """Reliability diagram (Guo et al. 2017): accuracy against confidence, and how many there
     are."""
-    plt = _pyplot()
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == truth
     edges = np.linspace(0, 1, ECE_BINS + 1)
@@ -47,9 +46,8 @@ def plot_reliability(probabilities: Floats, truth: Ints, title: str, path: Path)
     counts = np.bincount(place, minlength=ECE_BINS)
     hits = np.bincount(place, weights=correct, minlength=ECE_BINS)
     middle, width = (edges[:-1] + edges[1:]) / 2, 1 / ECE_BINS
-    figure, (upper, lower) = plt.subplots(
-        2, 1, figsize=(5, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
-    )
+    figure = _figure(5, 5.6)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = counts > 0
     upper.bar(middle[filled], hits[filled] / counts[filled], width * 0.92, color=_BLUE)
     upper.plot([0, 1], [0, 1], "--", color=_GRAY, label="as sure as it is right")
@@ -61,40 +59,36 @@ def plot_reliability(probabilities: Floats, truth: Ints, title: str, path: Path)
     lower.set_ylabel("faces")
     lower.set_xlabel("score of the top emotion")
     lower.set_xlim(0, 1)
-    _save(plt, figure, path)
+    _save(figure, path)
 
 
 def plot_sizes(
     by_size: Mapping[int, Evaluation], whole: Evaluation, side_px: int, title: str, path: Path
 ) -> None:
     """Accuracy against the size of the face, with 95 % intervals."""
-    plt = _pyplot()
     sides = [*sorted(by_size), *([side_px] if side_px not in by_size else [])]
     found = [by_size.get(side, whole) for side in sides]
     middle = np.array([one.accuracy for one in found]) * 100
     bounds = np.array([one.accuracy_interval for one in found]).T * 100
-    figure, axes = plt.subplots(figsize=(5, 3.6), layout="constrained")
+    figure = _figure(5, 3.6)
+    axes = figure.subplots()
     axes.errorbar(sides, middle, np.abs(bounds - middle), marker="o", capsize=4, color=_BLUE)
     axes.set_xticks(sides)
     axes.set_xlabel("side of the face, pixels")
     axes.set_ylabel("accuracy, %")
     axes.grid(alpha=0.3)
     axes.set_title(title, fontsize=11)
-    _save(plt, figure, path)
+    _save(figure, path)
 
 
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise UsageError("pictures need matplotlib: install emotion-stream[train]") from error
-    matplotlib.use("Agg")  # no display
-    import matplotlib.pyplot as plt
+def _figure(width: float, height: float) -> Any:
+    """So many inches; without pyplot, which keeps every figure and looks for a screen."""
+    from matplotlib.figure import Figure
 
-    return plt
+    return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(plt: Any, figure: Any, path: Path) -> None:
-    # No date and no version inside: the same figures give the same file.
-    figure.savefig(path, dpi=130, bbox_inches="tight", metadata={"Software": None})
-    plt.close(figure)
+def _save(figure: Any, path: Path) -> None:
+    # No version inside: the same figures give the same file.
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=130, metadata={"Software": None})

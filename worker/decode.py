@@ -16,10 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from contract.errors import DecodeError
 from contract.event import Box
 from contract.frame import FrameMessage
-from contract.jpeg import jpeg_size
 from worker.faces.crop import SIDE_OF_HEIGHT, crop_face
 from worker.outcome import Rejected
 
@@ -97,9 +95,10 @@ def coarsest(length_px: float, least_px: float) -> int:
 
 
 def decode_at(frame: FrameMessage, scale: int, *, gray: bool = False) -> Picture | Rejected:
-    """The frame at 1/`scale` of its size, in colour or (two thirds of the work) in gray."""
-    if scale > 1 and (wrong := _wrong_header(frame)):
-        return wrong
+    """The frame at 1/`scale` of its size, in colour or (two thirds of the work) in gray.
+
+    That the JPEG's header has the exact size was checked when the message was decoded.
+    """
     try:
         pixels = _pixels(frame.image, scale, gray)
     except cv2.error as error:
@@ -136,19 +135,6 @@ def crop_faces(picture: Picture, boxes: Sequence[Box], side_px: int) -> list[Ima
         crop_face(source.pixels, source.from_frame(box), side_px)
         for source, box in zip(sources, boxes, strict=True)
     ]
-
-
-def _wrong_header(frame: FrameMessage) -> Rejected | None:
-    """What a smaller picture cannot tell: whether the frame has exactly the size it should."""
-    try:
-        width, height = jpeg_size(frame.image)
-    except DecodeError as error:
-        return Rejected("image", str(error))
-    if (width, height) == (frame.width, frame.height):
-        return None
-    return Rejected(
-        "image", f"expected {frame.width}x{frame.height} pixels, decoded {width}x{height}"
-    )
 
 
 def _pixels(data: bytes, scale: int, gray: bool) -> Image | None:

@@ -128,8 +128,8 @@ def test_what_is_not_the_picture_it_should_be_is_rejected(size: tuple[int, int])
     good = frame(smooth(*size))
     width, height = size
     for wrong, detail in (
-        (dataclasses.replace(good, width=width - 1), f"expected {width - 1}x{height} pixels"),
-        (dataclasses.replace(good, height=height + 1), f"expected {width}x{height + 1} pixels"),
+        (dataclasses.replace(good, width=width - 2), f"expected {width - 2}x{height} pixels"),
+        (dataclasses.replace(good, height=height + 2), f"expected {width}x{height + 2} pixels"),
         (dataclasses.replace(good, image=good.image[:200]), ""),
         (dataclasses.replace(good, image=b"no picture"), ""),
     ):
