@@ -7,7 +7,13 @@ Journal of Research in Personality 11 (1977), 273-294: mean pleasure and arousal
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contract.errors import UsageError
 
 # label: (valence, arousal)
 COORDINATES: Mapping[str, tuple[float, float]] = {
@@ -24,8 +30,54 @@ COORDINATES: Mapping[str, tuple[float, float]] = {
 }
 
 
-def valence_arousal(scores: Mapping[str, float]) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class Affect:
+    """A point in Russell's plane.
+
+    valence   -1 (unpleasant) .. 1 (pleasant)
+    arousal   -1 (calm) .. 1 (excited)
+    """
+
+    valence: float
+    arousal: float
+
+    def to_dict(self) -> dict[str, float]:
+        return {"valence": self.valence, "arousal": self.arousal}
+
+
+def valence_arousal(
+    scores: Mapping[str, float], coordinates: Mapping[str, tuple[float, float]] = COORDINATES
+) -> tuple[float, float]:
     """The probability-weighted mean coordinates, each -1..1; unknown labels count as neutral."""
-    valence = sum(p * COORDINATES.get(label, (0.0, 0.0))[0] for label, p in scores.items())
-    arousal = sum(p * COORDINATES.get(label, (0.0, 0.0))[1] for label, p in scores.items())
-    return valence, arousal
+    valence = arousal = 0.0
+    for label, p in scores.items():
+        v, a = coordinates.get(label, (0.0, 0.0))
+        valence += p * v
+        arousal += p * a
+    return max(-1.0, min(1.0, valence)), max(-1.0, min(1.0, arousal))
+
+
+def read_coordinates(path: Path) -> Mapping[str, tuple[float, float]]:
+    """A table of one's own: a JSON object, label -> [valence, arousal], each -1..1.
+
+    It replaces `COORDINATES` label by label. Raises `UsageError` naming the file and the fault.
+    """
+    try:
+        table = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: expected a JSON object, {error}") from error
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: expected a JSON object, got {type(table).__name__}")
+    return {**COORDINATES, **{label: _pair(path, label, pair) for label, pair in table.items()}}
+
+
+def _pair(path: Path, label: str, pair: Any) -> tuple[float, float]:
+    if (
+        not isinstance(pair, list)
+        or len(pair) != 2
+        or not all(type(x) in (int, float) and -1.0 <= x <= 1.0 for x in pair)
+    ):
+        raise UsageError(f"{path}: {label}: expected [valence, arousal], each -1 to 1, got {pair}")
+    return float(pair[0]), float(pair[1])

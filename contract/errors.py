@@ -6,7 +6,8 @@
     ├── UsageError             a flag, a URL or a file the user gave cannot be used (exit code 2)
     │   ├── SourceError        a video source cannot be opened or is not a video
     │   ├── ArtifactError      a model file is missing, or does not match its manifest
-    │   └── PackError          a training pack is missing, damaged, or cannot be written
+    │   ├── PackError          a training pack is missing, damaged, or cannot be written
+    │   └── SessionError       a recorded session is missing, damaged or of another version
     ├── DecodeError            bytes from the wire are not the message they should be
     ├── EncodeError            a message breaks a limit of the wire, so it is not sent
     ├── BrokerError            Redis does not answer, refuses us, or lost its data
@@ -15,6 +16,7 @@
     │   ├── Superseded         another producer opened this source: one camera, one producer
     │   └── FenceLost          Redis no longer knows this session: open a new one
     ├── WorkersMissing         the stream stayed full: nobody took a frame for too long
+    ├── SinkFailed             a destination of events does not take one; the others go on
     ├── DeviceFailed           nothing can be analysed any more; the process must end
     └── EventsMissed           events were trimmed before this reader saw them
 
@@ -47,6 +49,10 @@ class ArtifactError(UsageError):
 
 class PackError(UsageError):
     """A training pack is missing, damaged, of another version or cannot be written. Names it."""
+
+
+class SessionError(UsageError):
+    """A recorded session is missing, damaged, of another version or cannot be written. Names it."""
 
 
 class DecodeError(EmotionStreamError):
@@ -89,6 +95,10 @@ class FenceLost(BrokerError):
 
 class WorkersMissing(EmotionStreamError):
     """No worker made room in the full stream within the time allowed. Names the source."""
+
+
+class SinkFailed(EmotionStreamError):
+    """A destination could not be written to; the message says which and why."""
 
 
 class DeviceFailed(EmotionStreamError):

@@ -29,6 +29,10 @@ class Box:
     def height(self) -> int:
         return self.bottom - self.top
 
+    def to_list(self) -> list[int]:
+        """``[left, top, right, bottom]``, as on the wire."""
+        return [self.left, self.top, self.right, self.bottom]
+
 
 @dataclass(frozen=True, slots=True)
 class FaceEmotion:
@@ -40,6 +44,8 @@ class FaceEmotion:
     scores      label -> calibrated probability; they sum to 1
     valence     -1 (unpleasant) .. 1 (pleasant)
     arousal     -1 (calm) .. 1 (excited)
+    sharpness   0 (flat or blurred) and up, see `worker.faces.sharpness`; None from a worker that
+                does not measure it
     """
 
     box: Box
@@ -48,16 +54,20 @@ class FaceEmotion:
     scores: Mapping[str, float]
     valence: float
     arousal: float
+    sharpness: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "box": [self.box.left, self.box.top, self.box.right, self.box.bottom],
+        fields: dict[str, Any] = {
+            "box": self.box.to_list(),
             "detection": self.detection,
             "label": self.label,
             "scores": dict(self.scores),
             "valence": self.valence,
             "arousal": self.arousal,
         }
+        if self.sharpness is not None:
+            fields["sharpness"] = self.sharpness
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +171,13 @@ def decode_record(entry: wire.Entry) -> Record:
 def record_from_dict(message: Mapping[str, Any]) -> Record:
     """The record a `to_dict` (or a line of JSON) came from. Raises `DecodeError`."""
     if wire.get(message, "kind", wire.one_of("frame", "source")) == "source":
-        return SourceRecord(**wire.get_all(message, _SOURCE))
+        return source_record_from(message)
     return EmotionEvent(**wire.get_all(message, _EVENT))
+
+
+def source_record_from(message: Mapping[str, Any]) -> SourceRecord:
+    """The record of a message of kind "source". Raises `DecodeError`."""
+    return SourceRecord(**wire.get_all(message, _SOURCE))
 
 
 def _faces(value: Any) -> tuple[FaceEmotion, ...]:
@@ -177,7 +192,8 @@ def _face(value: Any) -> FaceEmotion:
     return FaceEmotion(**wire.get_all(value, _FACE))
 
 
-def _box(value: Any) -> Box:
+def box(value: Any) -> Box:
+    """A check for a box."""
     if not isinstance(value, list) or len(value) != 4:
         raise ValueError("expected [left, top, right, bottom]")
     left, top, right, bottom = (_edge(side) for side in value)
@@ -186,7 +202,8 @@ def _box(value: Any) -> Box:
     return Box(left, top, right, bottom)
 
 
-def _scores(value: Any) -> dict[str, float]:
+def face_scores(value: Any) -> dict[str, float]:
+    """A check for the scores of a face."""
     if not isinstance(value, dict) or not 0 < len(value) <= wire.MAX_LABELS:
         raise ValueError(f"expected a map of 1-{wire.MAX_LABELS} labels to probabilities")
     return {wire.name(label): _probability(score) for label, score in value.items()}
@@ -196,16 +213,17 @@ _edge = wire.integer(0, wire.MAX_IMAGE_SIDE_PX)
 _side = wire.integer(1, wire.MAX_IMAGE_SIDE_PX)
 _time_ns = wire.integer(0)
 _probability = wire.number(0.0, 1.0)
-_affect = wire.number(-1.0, 1.0)
+affect = wire.number(-1.0, 1.0)
 
 # What each field must be: encode and decode refuse the same.
 _FACE: wire.Checks = {
-    "box": _box,
+    "box": box,
     "detection": _probability,
     "label": wire.name,
-    "scores": _scores,
-    "valence": _affect,
-    "arousal": _affect,
+    "scores": face_scores,
+    "valence": affect,
+    "arousal": affect,
+    "sharpness": wire.optional(wire.number(0.0, 1e6)),
 }
 _EVENT: wire.Checks = {
     "source": wire.name,

@@ -48,6 +48,11 @@ class Keys:
         return self._key("events")
 
     @property
+    def smoothed(self) -> str:
+        """Stream of `contract.smoothed.Signal`, bounded by length; written by `--publish`."""
+        return self._key("smoothed")
+
+    @property
     def dead(self) -> str:
         """Stream of dead letters: ``reason``, ``detail``, ``attempts``, ``frame`` (its id in the
         frames stream), ``at_ns``, and the original bytes ``m``; in place of too many of them their

@@ -169,6 +169,13 @@ def name(value: Any) -> str:
     return value
 
 
+def boolean(value: Any) -> bool:
+    """A check for true or false."""
+    if type(value) is not bool:
+        raise ValueError("expected true or false")
+    return value
+
+
 def binary(limit: int) -> Callable[[Any], bytes]:
     """A check for bytes, at most `limit` of them."""
 

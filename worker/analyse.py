@@ -16,6 +16,7 @@ from contract.frame import FrameMessage
 from worker.classifier import EmotionClassifier
 from worker.decode import Picture, crop_faces, decode
 from worker.faces.detector import Detection, FaceDetector
+from worker.faces.sharpness import sharpness
 from worker.follow import Follower
 from worker.outcome import Outcome, Rejected, Seen
 
@@ -63,7 +64,7 @@ class Analyser:
             crops = self._crops(pictures, detections)
         with self._timed("classify"):
             scores = self._classifier.scores(crops)
-        faces = self._faces(detections, scores)
+        faces = self._faces(detections, scores, crops)
         return [item if isinstance(item, Rejected) else next(faces) for item in decoded]
 
     def check(self) -> None:
@@ -91,13 +92,18 @@ class Analyser:
         return np.stack(crops) if crops else np.zeros((0, side, side), np.uint8)
 
     def _faces(
-        self, detections: Sequence[Sequence[Detection]], scores: npt.NDArray[np.float32]
+        self,
+        detections: Sequence[Sequence[Detection]],
+        scores: npt.NDArray[np.float32],
+        crops: npt.NDArray[np.uint8],
     ) -> Iterator[Seen]:
-        rows = iter(scores)
+        rows = zip(scores, crops, strict=True)
         for found in detections:
-            yield Seen(tuple(self._face(detection, next(rows)) for detection in found))
+            yield Seen(tuple(self._face(detection, *next(rows)) for detection in found))
 
-    def _face(self, detection: Detection, row: npt.NDArray[np.float32]) -> FaceEmotion:
+    def _face(
+        self, detection: Detection, row: npt.NDArray[np.float32], crop: npt.NDArray[np.uint8]
+    ) -> FaceEmotion:
         scores = self._classifier.named(row)
         valence, arousal = valence_arousal(scores)
         return FaceEmotion(
@@ -107,6 +113,7 @@ class Analyser:
             scores=scores,
             valence=valence,
             arousal=arousal,
+            sharpness=sharpness(crop),
         )
 
     @contextmanager

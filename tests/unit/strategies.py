@@ -61,6 +61,7 @@ faces = st.builds(
     scores=st.dictionaries(names, probabilities, min_size=1, max_size=10),
     valence=affects,
     arousal=affects,
+    sharpness=st.none() | st.floats(0.0, 1e6),
 )
 events = st.builds(
     EmotionEvent,

@@ -1,0 +1,1 @@
+"""Where signals go: files, OSC, MIDI, a Redis stream."""
