@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, CliPositionalArg, CliSubCommand
 
-from contract import wire
 from contract.process.settings import ProcessSettings
+from trainer.export_settings import ExportSettings, distinct_labels
 from trainer.train_settings import AblateSettings, TrainCommandSettings
 
 
@@ -97,69 +97,7 @@ class PrepareSettings(ProcessSettings):
     @field_validator("labels")
     @classmethod
     def _labels(cls, value: list[str]) -> list[str]:
-        return ExportSettings._labels(value)
-
-
-class ExportSettings(ProcessSettings):
-    """Make a trained Keras model into an artifact that `emotion-worker --model` takes.
-
-    An artifact is NAME.keras with its manifest NAME.json: labels, input, temperature and the
-    file's sha256. The model must take gray crops (N, side, side, 1) with values 0..255 (rescale
-    inside the model) and give one output per label.
-
-    Examples:
-      emotion-trainer export mine.keras --labels neutral,happiness,sadness --out artifacts
-      emotion-trainer export mine.keras --labels 중립,기쁨,슬픔 --name korean --calibrate mine.pack
-      emotion-trainer export mine.keras --labels sad,glad --output probabilities \\
-          --made "data=my photos, 2 classes" --made "licence=private"
-      emotion-worker --model artifacts/mine.keras
-    """
-
-    model: CliPositionalArg[Path] = Field(description="the .keras file")
-    labels: list[str] = Field(
-        [], description="the classes in the order of the model's outputs: a,b,c"
-    )
-    name: str | None = Field(
-        None, description="short name, part of every event; the file's name by default"
-    )
-    temperature: float | None = Field(
-        None,
-        ge=1e-3,
-        le=1e3,
-        description="logits are divided by it, so that scores are calibrated; 1 by default",
-    )
-    calibrate: Path | None = Field(
-        None, description="a pack: fit the temperature on its validation part"
-    )
-    output: Literal["logits", "probabilities"] = Field(
-        "logits", description="probabilities: the model ends in a softmax"
-    )
-    made: list[str] = Field(
-        [], description="how it was made, as KEY=VALUE (data, recipe, licence, ...); repeatable"
-    )
-    out: Path = Field(Path(), description="folder to write to, made if need be")
-    force: bool = Field(False, description="replace an artifact of that name")
-
-    @field_validator("labels")
-    @classmethod
-    def _labels(cls, value: list[str]) -> list[str]:
-        repeated = sorted({label for label in value if value.count(label) > 1})
-        if repeated:
-            raise ValueError(f"expected different labels, {', '.join(repeated)} repeats")
-        return [wire.name(label) for label in value]
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str | None) -> str | None:
-        return None if value is None else wire.name(value)
-
-    @field_validator("made")
-    @classmethod
-    def _made(cls, value: list[str]) -> list[str]:
-        for item in value:
-            if not item.partition("=")[0].strip() or "=" not in item:
-                raise ValueError(f"expected KEY=VALUE, {item!r} is not")
-        return value
+        return distinct_labels(value)
 
 
 class QuantizeSettings(ProcessSettings):
