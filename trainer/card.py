@@ -110,11 +110,10 @@ def _twins(found: Measurement) -> str:
     if twins == 0:
         return "None has a twin, nearly the same picture, in another part of the pack.\n"
     return (
-        f"{twins:,} of the {n:,} have a twin, nearly the same picture, in another part of the pack, "
-        "which may have trained the model. Without them, n="
-        f"{apart.n:,}: accuracy **{apart.accuracy:.1%}** "
-        f"({_interval(apart.accuracy_interval, 100)}), macro-F1 {apart.macro_f1:.3f} "
-        f"({_interval(apart.macro_f1_interval)}).\n"
+        f"{twins:,} of the {n:,} have a twin, nearly the same picture, in another part of the "
+        f"pack, which may have trained the model. Without them, n={apart.n:,}: "
+        f"accuracy **{apart.accuracy:.1%}** ({_interval(apart.accuracy_interval, 100)}), "
+        f"macro-F1 {apart.macro_f1:.3f} ({_interval(apart.macro_f1_interval)}).\n"
     )
 
 

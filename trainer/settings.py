@@ -103,15 +103,15 @@ class PrepareSettings(ProcessSettings):
 class QuantizeSettings(ProcessSettings):
     """Make the int8 forms of the networks: about as good, faster on CPUs with VNNI.
 
-    --faces quantises the classifier: FER+'s training photos calibrate it, its test photos measure
-    what it loses (0.5 points at most). --videos quantises the face detector: it is calibrated on
-    some of the frames and compared with float32 on all of them (0.02 of confidence at most). What
-    costs more is not written. The files go beside the model and, for the detector, to where the
-    worker looks for them.
+    --faces quantises the classifier: the training part of a pack (or of FER+ as it is downloaded)
+    calibrates it, the test part measures what it loses (0.5 points at most). --videos quantises
+    the face detector: it is calibrated on some of the frames and compared with float32 on all of
+    them (0.02 of confidence at most). What costs more is not written. The files go beside the
+    model and, for the detector, to where the worker looks for them.
 
     Examples:
       emotion-trainer quantize --faces ferplus.zip --videos clips
-      emotion-trainer quantize --faces ferplus.zip --model mine.keras
+      emotion-trainer quantize --faces mine.pack --model mine.keras
       emotion-trainer quantize --videos clips --videos more/door.mp4 --detector-out int8
     """
 
@@ -120,7 +120,9 @@ class QuantizeSettings(ProcessSettings):
         description="the classifier: a .keras file with its manifest beside it, or the manifest; "
         "the shipped FER+ model by default",
     )
-    faces: Path | None = Field(None, description="the FER+ zip or its unpacked folder")
+    faces: Path | None = Field(
+        None, description="a pack, made by emotion-trainer prepare, or FER+: the zip or its folder"
+    )
     videos: list[Path] = Field([], description="a folder of videos or a video; repeatable")
     calibrate: int = Field(400, ge=1, description="photos or frames to calibrate with")
     limit: int | None = Field(
