@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from contract.errors import UsageError
 from trainer import targets as wanted
+from trainer.board import Board, require_tensorboard
 from trainer.crops import resized
 from trainer.curves import draw_curves
 from trainer.feed import Feed
@@ -66,7 +67,8 @@ def train(
     `Diverged` when the loss becomes NaN. A KeyboardInterrupt leaves the last state saved.
     """
     options, progress = options or Options(), progress or Lines()
-    logging = _tensorboard(options)
+    if options.log_dir is not None:
+        require_tensorboard()
     started_s = clock()
     rows = wanted.training_rows(pack, recipe.train)
     valid_rows = pack.split("valid")
@@ -109,11 +111,12 @@ def train(
         f"seed {options.seed}"
     )
     if keeper.epoch < recipe.train.epochs:
+        boards = [] if options.log_dir is None else [Board(options.log_dir, keeper.newest)]
         training.fit(
             feed,
             epochs=recipe.train.epochs,
             initial_epoch=keeper.epoch,
-            callbacks=[keeper, *logging],
+            callbacks=[keeper, *boards],
             shuffle=False,  # the feed knows the order, of every epoch
             verbose=0,
         )
@@ -203,12 +206,3 @@ def _compiled(options: Options) -> bool:
     if options.compiled is not None:
         return options.compiled
     return keras.config.backend() == "jax" or on_gpu()
-
-
-def _tensorboard(options: Options) -> list[Any]:
-    if options.log_dir is None:
-        return []
-    missing = [name for name in ("tensorflow", "tensorboard") if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"TensorBoard's logs need {', '.join(missing)}: pip install it")
-    return [keras.callbacks.TensorBoard(str(options.log_dir), write_graph=False)]

@@ -21,6 +21,7 @@ import pytest
 
 from contract.errors import UsageError
 from tests.conftest import REPOSITORY
+from tests.optional import needs
 from trainer import slim
 from trainer.fit import save_model, train
 from trainer.gpu import PART_BYTES, bring_back
@@ -366,10 +367,40 @@ def test_training_ends_when_patience_does(pack: Pack, tmp_path: Path) -> None:
     assert outcome.best["epoch"] == outcome.epochs - 1 < 11
 
 
+@needs("tensorboard")
+@pytest.mark.filterwarnings("default")
+def test_tensorboard_shows_what_the_history_says(pack: Pack, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    asked = threading.Event()
+    asked.set()  # to stop after an epoch, so that the run goes on in a second session
+    run, log = tmp_path / "run", tmp_path / "new" / "log"
+    for options in (Options(log_dir=log, stop=asked), Options(log_dir=log)):
+        outcome = train(pack, recipe(), run, options, quiet())
+    assert outcome.finished
+    history = json.loads((run / "history.json").read_text("utf-8"))
+    shown = EventAccumulator(str(log))
+    shown.Reload()
+    assert set(shown.Tags()["tensors"]) == set(history[0]) - {"epoch"}
+    for name in ("loss", "valid_accuracy", "valid_loss", "rate"):
+        events = shown.Tensors(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        values = [float(make_ndarray(event.tensor_proto)) for event in events]
+        assert values == pytest.approx([entry[name] for entry in history])
+
+
+@needs("tensorboard")
+def test_a_log_that_cannot_be_written_is_said(pack: Pack, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"--tensorboard .*file: cannot write: File exists"):
+        train(pack, recipe(), tmp_path / "run", Options(log_dir=tmp_path / "file"), quiet())
+
+
 def test_tensorboard_is_asked_for_before_anything_is_trained(pack: Pack, tmp_path: Path) -> None:
     if find_spec("tensorboard") is not None:
         pytest.skip("tensorboard is installed here")
-    with pytest.raises(UsageError, match="TensorBoard's logs need tensorboard"):
+    with pytest.raises(UsageError, match="the package tensorboard is missing"):
         train(pack, recipe(), tmp_path / "run", Options(log_dir=tmp_path / "log"), quiet())
     assert not (tmp_path / "run").exists()
 
