@@ -32,6 +32,7 @@ from trainer.pack import NO_MAJORITY, Pack
 from trainer.progress import Lines, Progress
 from trainer.recipe import Recipe, as_toml
 from trainer.run_folder import RunFolder
+from trainer.sharpness import SharpTraining
 from trainer.teachers import answers_of, write_answers
 from trainer.training import Training, optimizer
 from trainer.whole import whole
@@ -89,7 +90,8 @@ def train(
     keras.utils.set_random_seed(options.seed)
     network = build(recipe.model, len(pack.labels), dtype)
     crops = _held(pack, rows, recipe, options)
-    training = Training(network, recipe, goals, wanted.log_shares(goals), crops, options.seed)
+    kind = SharpTraining if recipe.train.sam else Training
+    training = kind(network, recipe, goals, wanted.log_shares(goals), crops, options.seed)
     feed = Feed(pack, rows, recipe, options.seed, held=crops is not None)
     made = optimizer(recipe.train, feed.steps, network)
     training.compile(optimizer=made, jit_compile=_compiled(options))

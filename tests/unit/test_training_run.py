@@ -360,6 +360,15 @@ def test_a_slim_pack_has_no_test_crops_and_is_the_same_to_learn_from(
     assert small.header.made["slimmed from"] == pack.header.fingerprint
 
 
+def test_a_recipe_can_ask_for_sharpness_aware_steps(pack: Pack, tmp_path: Path) -> None:
+    for rho in ("0", "0.5"):
+        one = recipe(train__epochs="1", train__sam=rho)
+        assert train(pack, one, tmp_path / rho, Options(), quiet()).finished
+    # The loss is that of the worst point nearby.
+    (plain,), (sharp,) = curve(tmp_path / "0"), curve(tmp_path / "0.5")
+    assert sharp["loss"] > plain["loss"] + 0.01
+
+
 def test_training_ends_when_patience_does(pack: Pack, tmp_path: Path) -> None:
     hot = recipe(train__rate="0.3", train__epochs="12", train__patience="1")
     outcome = train(pack, hot, tmp_path / "run", Options(), quiet())
