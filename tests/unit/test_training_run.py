@@ -323,6 +323,13 @@ def test_a_half_file_keeps_what_float16_cannot_hold(tmp_path: Path) -> None:
     kernel, bias = weights(tmp_path / "half.keras")
     assert (kernel == 1e6).all()
     assert bias == pytest.approx(1e-9)
+    # What fits is rounded to float16, and takes half the space; vectors are left.
+    model.set_weights([np.full((4, 3), 1 / 3), np.full(3, 1 / 3)])
+    model.save(tmp_path / "full.keras")
+    write_half(tmp_path / "full.keras", tmp_path / "half.keras")
+    kernel, bias = weights(tmp_path / "half.keras")
+    assert (kernel == np.float32(np.float16(1 / 3))).all()
+    assert (bias == np.float32(1 / 3)).all()
     save = save_model  # what runs write is float32
     one = recipe()
     from trainer.model import build
@@ -367,6 +374,23 @@ def test_a_recipe_can_ask_for_sharpness_aware_steps(pack: Pack, tmp_path: Path) 
     # The loss is that of the worst point nearby.
     (plain,), (sharp,) = curve(tmp_path / "0"), curve(tmp_path / "0.5")
     assert sharp["loss"] > plain["loss"] + 0.01
+
+
+def test_teachers_are_heard_and_the_mean_of_the_weights_is_what_is_kept(
+    pack: Pack, tmp_path: Path
+) -> None:
+    rows = training_rows(pack, recipe().train)
+    wrong = np.roll(np.eye(3, dtype=np.float32)[pack.truth[rows]], 1, axis=1)
+    write_answers(tmp_path / "wrong.npz", pack, rows, wrong)
+    taught = Options(teachers=(tmp_path / "wrong.npz",))
+    for name, ema, options in (("mean", "0.9", Options()), ("last", "0", Options()),
+                               ("taught", "0.9", taught)):  # fmt: skip
+        one = recipe(train__epochs="1", train__ema=ema)
+        assert train(pack, one, tmp_path / name, options, quiet()).finished
+    (mean,), (last,), (other,) = (curve(tmp_path / name) for name in ("mean", "last", "taught"))
+    assert last["loss"] == pytest.approx(mean["loss"], rel=1e-4)  # training is the same
+    assert last["valid_loss"] != pytest.approx(mean["valid_loss"], rel=1e-3)
+    assert other["loss"] != pytest.approx(mean["loss"], rel=1e-3)
 
 
 def test_training_ends_when_patience_does(pack: Pack, tmp_path: Path) -> None:
