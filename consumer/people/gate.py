@@ -62,8 +62,8 @@ class Dossier:
     """
 
     __slots__ = (
-        "_jumped_s", "_scores", "detail", "detection", "height", "jumps_per_s", "long_detail",
-        "squareness", "width",
+        "_count", "_jumped_s", "_scores", "detail", "detection", "height", "jumps_per_s",
+        "long_detail", "squareness", "width",
     )  # fmt: skip
 
     def __init__(self, face: FaceEmotion, now_s: float) -> None:
@@ -74,6 +74,7 @@ class Dossier:
         self.squareness = self.width / self.height
         self.detail = self.long_detail = _detail(face)
         self.jumps_per_s = 0.0
+        self._count = 1
         self._scores = face.scores
         self._jumped_s = now_s
 
@@ -81,8 +82,10 @@ class Dossier:
         """The face as seen again, `dt_s` after the last time."""
         box = face.box
         width, height = box.right - box.left, box.bottom - box.top
-        new = dt_s / (_AVERAGE_S + dt_s)
-        slow = dt_s / (_LONG_S + dt_s)
+        self._count += 1
+        mean = 1.0 / self._count  # at first all frames count alike: the first can be an odd one
+        new = max(mean, dt_s / (_AVERAGE_S + dt_s))
+        slow = max(mean, dt_s / (_LONG_S + dt_s))
         self.width += new * (width - self.width)
         self.height += new * (height - self.height)
         self.detection += new * (face.detection - self.detection)

@@ -49,7 +49,7 @@ _DEEPEST = 4.0
 
 _APART = 0.8  # the print of the clips moves by at most 0.35 against the face
 _REFERENCE_S = 3.0  # time constant of the usual place, which `_APART` is counted from
-_CLEARED_S = 5.0
+_CLEARED_S = 10.0
 
 _STEP_S = 0.2  # between two looks at who moved
 _MOVED = 0.1  # less is jitter

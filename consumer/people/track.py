@@ -10,8 +10,9 @@ from consumer.people.printed import Worn
 from contract.event import FaceEmotion
 from contract.smoothed import Rejection
 
-_SUSPECT_S = 0.5  # a person must look like a print for so long to be found one
-_VERDICT_S = 10.0  # which holds for so long without the wearer
+_SUSPECT_S = 0.5  # a face must look like a print for so long to be found one
+_VERDICT_S = 10.0  # which holds for so long without the wearer,
+_DOUBT_S = 2.0  # and for so long if, beside the wearer, it looks like one no more
 
 
 class Track:
@@ -23,7 +24,8 @@ class Track:
     face     as seen in this event, or None
     reason   why it is no person; None if it is one
     worn     key of a track above it -> whether this face is printed on that person's clothes
-    suspect  whether it looks like a print now; "wait" while it is open who would wear it
+    suspect  whether it looks like a print now; "wait" while it is open whether the wearer is
+             somebody
     """
 
     __slots__ = (
@@ -55,15 +57,23 @@ class Track:
         self.motion.update(face.box, dt_s)
         self.dossier.add(face, now_s, dt_s)
 
+    def doubt(self, now_s: float) -> None:
+        """Its wearer was seen, and it does not look like a print."""
+        self.printed_until_s = min(self.printed_until_s, now_s + _DOUBT_S)
+
+    def clear(self, now_s: float) -> None:
+        """It cannot be a print of its wearer."""
+        self.printed_until_s = now_s
+
     def judge(self, gate: GateOptions, now_s: float, dt_s: float) -> None:
         """Set `reason` anew; `dt_s` since the last event."""
-        if self.suspect == "yes":
-            self._suspect_s += dt_s
-            if not self.voice or self._suspect_s >= _SUSPECT_S:
-                self.printed_until_s = now_s + _VERDICT_S
-        else:
+        if self.suspect == "no":
             self._suspect_s = 0.0
-        if now_s < self.printed_until_s:
+        else:
+            self._suspect_s += dt_s
+            if self.suspect == "yes" and self._suspect_s >= _SUSPECT_S:
+                self.printed_until_s = now_s + _VERDICT_S
+        if now_s < self.printed_until_s or (self.suspect == "yes" and not self.voice):
             self.reason = "printed"
             return
         self.reason = self.dossier.fault(gate, is_person=self.voice > 0)

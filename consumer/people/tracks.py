@@ -35,7 +35,8 @@ class Tracker:
 
     A person is one through gaps of up to `forget_s` seconds, and leaves sooner when it was last
     seen going out of the frame. Tracks count up from 1 over all sessions; when a session begins,
-    the people of the one before have left. Somebody who stops being a person for a reason of the
+    the people of the one before have left; who comes in the same event is counted from left to
+    right. Somebody who stops being a person for a reason of the
     gate and becomes one again keeps the track. Raises `ValueError` for a negative `forget_s`.
     """
 
@@ -57,7 +58,7 @@ class Tracker:
         self._match(event)
         tracks = self._tracks
         if len(tracks) > 1:
-            tracks.sort(key=_down)  # a wearer is judged before the print
+            tracks.sort(key=across)  # those who come together are counted from left to right
             if self._wearers is not None:
                 self._wearers.look(tracks, self._now_s, dt_s)
         people = []
@@ -173,10 +174,6 @@ def tracked(
         if tracker is None:
             tracker = trackers[record.source] = Tracker(gate, forget_s=forget_s)
         yield tracker.see(record)
-
-
-def _down(track: Track) -> float:
-    return track.motion.y
 
 
 def _number(person: TrackedFace) -> int:

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from consumer.people.printed import REACH, Worn, is_near
 from consumer.people.track import Track
 
-FEW = 16  # more faces are sorted first, so that not each is held against each
+FEW = 16  # of more faces, only those near each other are compared
 
 
 class Wearers:
@@ -17,19 +17,18 @@ class Wearers:
         self._cues = cues
 
     def look(self, tracks: list[Track], now_s: float, dt_s: float) -> None:
-        """`dt_s` since the last event."""
+        """Tracks from left to right; `dt_s` since the last event."""
         if len(tracks) <= FEW:
             for track in tracks:
                 if track.face is not None:
                     self._compare(track, tracks, now_s, dt_s)
             return
-        order = sorted(tracks, key=across)
-        places = [track.motion.x for track in order]
+        places = [track.motion.x for track in tracks]
         reach = REACH * max(track.motion.height for track in tracks)
         for track in tracks:
             if track.face is not None:
                 x = track.motion.x
-                near = order[bisect_left(places, x - reach) : bisect_right(places, x + reach)]
+                near = tracks[bisect_left(places, x - reach) : bisect_right(places, x + reach)]
                 self._compare(track, near, now_s, dt_s)
 
     def _compare(self, track: Track, others: list[Track], now_s: float, dt_s: float) -> None:
@@ -47,13 +46,18 @@ class Wearers:
             )
             if worn.is_cleared(now_s):
                 if track.wearer == wearer.key:
-                    track.printed_until_s = now_s
-            elif worn.is_on_torso and worn.cues(wearer.dossier, track.dossier) >= self._cues:
-                if wearer.reason in (None, "small", "blurred"):
-                    track.wearer = wearer.key
-                    track.suspect = "yes"
-                elif wearer.reason == "brief" and track.suspect == "no":
-                    track.suspect = "wait"
+                    track.clear(now_s)
+                continue
+            if not worn.is_on_torso:
+                continue
+            if worn.cues(wearer.dossier, track.dossier) < self._cues:
+                if track.wearer == wearer.key and wearer.face is not None:
+                    track.doubt(now_s)
+            elif wearer.reason in (None, "small", "blurred"):
+                track.wearer = wearer.key
+                track.suspect = "yes"
+            elif wearer.reason == "brief" and track.suspect == "no":
+                track.suspect = "wait"
 
 
 def across(track: Track) -> float:
