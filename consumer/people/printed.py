@@ -14,13 +14,17 @@ it takes cues of a print besides:
 What clears a face: it was, with the other in sight, where no print of that person's could be; or it
 moved by a good part of a face against the other, as heads do and chests do not.
 
-Chosen on one print: the large skull on one shirt in three of Intel's clips (2.1 times as wide, 3-5
-times the detail, 0.9 square against 0.75), which twice hardly changes its expression; and on the
-synthetic counter-examples in tests/unit/test_gate.py. It fails where a print is no larger than a
-face, soft and of a face's shape, until its wearer walks; where the wearer's face is not found at
-all; where the wearer's head moves so much against the chest that the print is cleared, for some
-seconds. It wrongs somebody who keeps quite still, low in front of another, nearer to the camera by
-half, in sharper light and looking down, until either of them moves.
+Chosen on one print, the large skull on one shirt in three of Intel's clips (2.1 times as wide, 3-5
+times the detail, 0.9 square against 0.75; twice it hardly changes its expression), and on synthetic
+counter-examples (tests/unit/test_gate.py). It fails
+
+- where a print is no larger than a face, soft and of a face's shape: it is a person for good, or,
+  with one of these cues, until its wearer has walked a face's height;
+- where the wearer's face is not found at all, or first more than a moment after the print;
+- where the head moves so much against the chest that the print is cleared: for ten seconds.
+
+It wrongs somebody who keeps quite still low in front of another, nearer to the camera by half, in
+sharper light and looking down, until either of them moves or that one looks up.
 """
 
 from __future__ import annotations

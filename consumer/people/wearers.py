@@ -53,7 +53,7 @@ class Wearers:
             if worn.cues(wearer.dossier, track.dossier) < self._cues:
                 if track.wearer == wearer.key and wearer.face is not None:
                     track.doubt(now_s)
-            elif wearer.reason in (None, "small", "blurred"):
+            elif wearer.reason in (None, "small", "blurred", "unsure"):
                 track.wearer = wearer.key
                 track.suspect = "yes"
             elif wearer.reason == "brief" and track.suspect == "no":
