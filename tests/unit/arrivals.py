@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from contract.event import EmotionEvent, Record, SourceRecord, SourceState
 
 LATENESS_S = 0.2
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BEGIN_NS = 1_700_000_000_000_000_000
 
 
@@ -95,10 +97,12 @@ def through_workers(
 
 @st.composite
 def sources(
-    draw: st.DrawFn, names: Sequence[str] = ("a", "b", "c"), longest_s: float = LATENESS_S * 0.999
+    draw: st.DrawFn, longest_s: float = LATENESS_S * 0.999, pause_s: float = 0.001
 ) -> tuple[dict[str, list[Record]], list[Arrival]]:
     """For each source what happened, in order, and how it comes: several sessions, that end, are
-    lost or killed; all sources share the workers. No batch takes longer than `longest_s`."""
+    lost or killed; all sources share the workers. No batch takes longer than `longest_s`, no
+    session begins earlier than `pause_s` after the one before."""
+    names = ("a", "b", "c")
     happened: dict[str, list[Record]] = {}
     captures: list[tuple[float, EmotionEvent]] = []
     arrivals: list[Arrival] = []
@@ -118,7 +122,7 @@ def sources(
             if end is not None:
                 records.append(said(end, count, now_s + 0.0005, source, session))
                 arrivals.append(Arrival(now_s + 0.0005, records[-1]))
-            now_s += 0.001
+            now_s += pause_s
     captures.sort(key=lambda capture: (capture[0], capture[1].source))
     workers = draw(st.integers(1, 5))
     return happened, arrivals + through_workers(draw, captures, workers, st.floats(0.0, longest_s))

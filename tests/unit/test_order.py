@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from consumer.order import Order, in_order
 from contract.event import EmotionEvent, Record
 from tests.unit.arrivals import (
+    BUSY,
     LATENESS_S,
     Arrival,
     frame,
@@ -29,6 +30,7 @@ def seqs(records: Iterable[Record]) -> list[int | str]:
 
 
 @given(sources())
+@BUSY
 def test_any_interleaving_within_the_lateness_gives_what_happened(
     case: tuple[dict[str, list[Record]], list[Arrival]],
 ) -> None:
@@ -48,6 +50,7 @@ def test_any_interleaving_within_the_lateness_gives_what_happened(
     st.booleans(),
     st.sampled_from(["ended", "offline", None]),
 )
+@BUSY
 @example([None, 0.0, 0.5, 0.0], LATENESS_S, True, "ended")
 def test_what_is_too_late_or_lost_is_counted_and_the_rest_is_in_order(
     delays_s: list[float | None], lateness_s: float, is_seen_to_start: bool, end: str | None
@@ -79,6 +82,7 @@ def test_what_is_too_late_or_lost_is_counted_and_the_rest_is_in_order(
 
 
 @given(st.data())
+@BUSY
 def test_sources_that_lose_frames_do_not_disturb_each_other(data: st.DataObject) -> None:
     happened, arrivals = data.draw(sources(longest_s=1.0))
     lost = data.draw(st.sets(st.integers(0, len(arrivals) - 1)))
@@ -91,14 +95,16 @@ def test_sources_that_lose_frames_do_not_disturb_each_other(data: st.DataObject)
     released = play(together, kept)
     for source in happened:
         alone = Order(LATENESS_S)
-        its_own = play(alone, (arrival for arrival in kept if arrival.record.source == source))
-        assert [r for r in released if r.record.source == source] == its_own
+        came = (arrival for arrival in kept if arrival.record.source == source)
+        its_own = [r.record for r in play(alone, came)]
+        assert [r.record for r in released if r.record.source == source] == its_own
         assert together.counts()[source] == (alone.late, alone.missing)
-        places = [happened[source].index(r.record) for r in its_own]
+        places = [happened[source].index(record) for record in its_own]
         assert places == sorted(places)
 
 
 @given(st.integers(1, 5), st.integers(1, 20), st.data())
+@BUSY
 def test_who_joins_in_the_middle_begins_with_the_lowest_after_one_lateness(
     workers: int, first: int, data: st.DataObject
 ) -> None:
