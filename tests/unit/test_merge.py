@@ -23,9 +23,12 @@ def ids(records: Iterable[Record]) -> list[str]:
     ]
 
 
+def at_ns(record: Record) -> int:
+    return record.captured_at_ns if isinstance(record, EmotionEvent) else record.at_ns
+
+
 def place(record: Record) -> tuple[int, str]:
-    is_event = isinstance(record, EmotionEvent)
-    return (record.captured_at_ns if is_event else record.at_ns), record.source
+    return at_ns(record), record.source
 
 
 @given(sources(pause_s=1.0), st.data())
@@ -35,12 +38,13 @@ def test_any_arrivals_within_the_lateness_make_the_same_line(
 ) -> None:
     """Each source in order, as `Order` leaves it, and no record later than the lateness."""
     happened, _ = case
-    everything = sorted((r for records in happened.values() for r in records), key=place)
+    everything = [r for records in happened.values() for r in records]
+    line = sorted((r for r in everything if isinstance(r, EmotionEvent)), key=place)
     arrivals = []
     for records in happened.values():
         at_s = 0.0
         for record in records:
-            captured_s = (place(record)[0] - BEGIN_NS) / 1e9
+            captured_s = (at_ns(record) - BEGIN_NS) / 1e9
             longest_s = 0.0 if isinstance(record, SourceRecord) else LATENESS_S * 0.99
             at_s = max(at_s, captured_s + data.draw(st.floats(0.0, longest_s)))
             arrivals.append(Arrival(at_s, record))
@@ -48,7 +52,9 @@ def test_any_arrivals_within_the_lateness_make_the_same_line(
     for source in happened:
         merge.expect(source, 0.0)
     released = play(merge, arrivals)
-    assert [r.record for r in released] == everything
+    assert [r.record for r in released if isinstance(r.record, EmotionEvent)] == line
+    for source, expected in happened.items():
+        assert [r.record for r in released if r.record.source == source] == expected
     assert merge.late == 0
     assert all(r.waited_s <= LATENESS_S + ROUNDING_S for r in released)
 
@@ -136,6 +142,17 @@ def test_a_host_whose_clock_is_ahead_makes_the_others_late_but_stops_none() -> N
         merge.put(frame(number, 3600.0 + at_s, "ahead"), at_s)
         assert ids(merge.put(frame(number, at_s, "right"), at_s)) == [f"right{number}"]
     assert merge.late == 20
+
+
+def test_the_first_frames_may_be_captured_before_their_session_is_opened() -> None:
+    """A producer opens the video first, and reads ahead."""
+    merge = Merge(LATENESS_S, drop_late=True)
+    merge.put(frame(0, 1.0, "a"), 1.0)
+    assert ids(merge.put(said("started", None, 1.3, "b"), 1.3)) == ["b started"]
+    assert ids(merge.put(frame(1, 1.25, "a"), 1.3)) == []
+    assert ids(merge.put(frame(0, 1.2, "b"), 1.4)) == ["b0"]
+    assert ids(merge.put(frame(1, 1.3, "b"), 1.4)) == ["a1"]
+    assert merge.late == 0
 
 
 def test_source_records_come_through_however_late() -> None:
