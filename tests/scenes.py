@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consumer.people.tracked import TrackedEvent
 from contract.event import Box, EmotionEvent, FaceEmotion
@@ -103,6 +104,44 @@ def during(path: Path, begin_s: float, end_s: float) -> Path:
 def without(path: Path, begin_s: float, end_s: float) -> Path:
     """Not from `begin_s` until before `end_s`."""
     return lambda at_s: None if begin_s <= at_s < end_s else path(at_s)
+
+
+def crossing(seed: int, speed: float, hidden_s: float) -> tuple[list[Actor], float]:
+    """Two who cross at `speed` heights a second each, and how long they take: sizes, ways and
+    heads that bob differ. The one behind is not found for `hidden_s` at least, around the moment
+    when they meet."""
+    dice = random.Random(seed)
+    near = dice.uniform(80, 140)
+    share = dice.uniform(0.3, 0.7)
+    seconds = min(6.0, 1000 / (speed * near))
+    meet_s, meet_x, meet_y = seconds / 2, dice.uniform(600, 680), dice.uniform(280, 320)
+    actors = []
+    for name, height, pace, front in (
+        ("near", near, 2 * share, 1),
+        ("far", near * dice.uniform(0.8, 1.0), -2 * (1 - share), 0),
+    ):
+        bob, pace_hz, phase = dice.uniform(0, 5), dice.uniform(1, 2), dice.uniform(0, 6)
+        y = meet_y + (1 - front) * dice.uniform(-0.3, 0.3) * near
+
+        def path(
+            at_s: float,
+            *,
+            height: float = height,
+            pace: float = pace * speed * near,
+            y: float = y,
+            wave: tuple[float, float, float] = (bob, pace_hz * math.tau, phase),
+        ) -> tuple[float, float, float] | None:
+            x = meet_x + pace * (at_s - meet_s)
+            if not 0 < x < WIDTH:
+                return None
+            return x, y + wave[0] * math.sin(wave[1] * at_s + wave[2]), height
+
+        actors.append(Actor(name, path, front=front))
+    actors[1] = replace(
+        actors[1],
+        path=without(actors[1].path, meet_s - hidden_s / 2, meet_s + hidden_s / 2),
+    )
+    return actors, seconds
 
 
 def tracks_of(seen: Iterable[TrackedEvent]) -> dict[str, list[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import replace
 
@@ -12,50 +11,23 @@ from consumer.people.gate import GateOptions
 from consumer.people.tracked import TrackedEvent
 from consumer.people.tracks import Tracker, tracked
 from contract.event import EmotionEvent, SourceRecord
-from tests.scenes import WIDTH, Actor, during, event, film, still, tracks_of, walk, without
+from tests.scenes import (
+    WIDTH,
+    Actor,
+    crossing,
+    during,
+    event,
+    film,
+    still,
+    tracks_of,
+    walk,
+    without,
+)  # fmt: skip
 
 
 def watch(events: list[EmotionEvent], forget_s: float = 1.0) -> list[TrackedEvent]:
     tracker = Tracker(forget_s=forget_s)
     return [tracker.see(event) for event in events]
-
-
-def pair(seed: int, speed: float, hidden_s: float) -> tuple[list[Actor], float]:
-    """Two who cross at `speed` heights a second each, and how long they take: sizes, ways and
-    heads that bob differ. The one behind is not found for `hidden_s` at least, around the moment
-    when they meet."""
-    dice = random.Random(seed)
-    near = dice.uniform(80, 140)
-    share = dice.uniform(0.3, 0.7)
-    seconds = min(6.0, 1000 / (speed * near))
-    meet_s, meet_x, meet_y = seconds / 2, dice.uniform(600, 680), dice.uniform(280, 320)
-    actors = []
-    for name, height, pace, front in (
-        ("near", near, 2 * share, 1),
-        ("far", near * dice.uniform(0.8, 1.0), -2 * (1 - share), 0),
-    ):
-        bob, pace_hz, phase = dice.uniform(0, 5), dice.uniform(1, 2), dice.uniform(0, 6)
-        y = meet_y + (1 - front) * dice.uniform(-0.3, 0.3) * near
-
-        def path(
-            at_s: float,
-            *,
-            height: float = height,
-            pace: float = pace * speed * near,
-            y: float = y,
-            wave: tuple[float, float, float] = (bob, pace_hz * math.tau, phase),
-        ) -> tuple[float, float, float] | None:
-            x = meet_x + pace * (at_s - meet_s)
-            if not 0 < x < WIDTH:
-                return None
-            return x, y + wave[0] * math.sin(wave[1] * at_s + wave[2]), height
-
-        actors.append(Actor(name, path, front=front))
-    actors[1] = replace(
-        actors[1],
-        path=without(actors[1].path, meet_s - hidden_s / 2, meet_s + hidden_s / 2),
-    )
-    return actors, seconds
 
 
 @pytest.mark.parametrize(
@@ -73,7 +45,7 @@ def test_two_who_cross_keep_their_tracks(
 ) -> None:
     exchanged = []
     for seed in range(12):
-        actors, seconds = pair(seed, speed, hidden_s)
+        actors, seconds = crossing(seed, speed, hidden_s)
         seen = watch(film(actors, fps=fps, seconds=seconds, seed=seed, missed=missed))
         tracks = tracks_of(seen)
         assert tracks.keys() == {"near", "far"}
