@@ -56,6 +56,11 @@ class Timeline:
         """Up to when everything is known."""
         return self.last_ns if self._end_ns is None else max(self._end_ns, self.last_ns)
 
+    @property
+    def rest_ns(self) -> int:
+        """The time of the last that is known, of events and changes."""
+        return max([self.known_ns, *(when_ns for when_ns, _ in self._changes)])
+
     def is_behind(self, event: SmoothedEvent) -> bool:
         """Whether `event` belongs to a session whose clock is behind this one's."""
         if self._media or self.is_empty:
@@ -129,7 +134,7 @@ class Timeline:
 
     def rest(self) -> ControlFrame:
         """The last that is known, and every change that was not told."""
-        return self.at(max([self.known_ns, *(when_ns for when_ns, _ in self._changes)]))
+        return self.at(self.rest_ns)
 
     def _after(self, last_ns: int, last: SmoothedEvent, event: SmoothedEvent) -> int:
         if self._media:
