@@ -36,6 +36,7 @@ from consumer.sinks.control import ControlFrame
 from consumer.sinks.midi_file import MidiFileSink
 from consumer.sinks.midi_map import MidiMap
 from consumer.sinks.playout import Playout
+from consumer.sinks.priority import go_first
 from consumer.sinks.sink import Sink
 from contract.errors import UsageError
 from contract.smoothed import Signal
@@ -44,7 +45,9 @@ VIRTUAL = "virtual:"
 CLIENT = "emotion-stream"
 
 
-def midi_sink(target: str, playout: Playout, rate_hz: float, flag: str = "--midi") -> Sink:
+def midi_sink(
+    target: str, playout: Playout, rate_hz: float, *, first: bool = False, flag: str = "--midi"
+) -> Sink:
     """A file if `target` ends in ``.mid``, else a port (see `open_port`).
 
     A file needs no clock: it holds `rate_hz` frames a second of capture or media time (0 = one for
@@ -52,7 +55,7 @@ def midi_sink(target: str, playout: Playout, rate_hz: float, flag: str = "--midi
     """
     if target.lower().endswith((".mid", ".midi")):
         return MidiFileSink(Path(target), rate_hz, flag)
-    return MidiPortSink(open_port(target, flag), playout)
+    return MidiPortSink(open_port(target, flag), playout, first=first)
 
 
 def open_port(target: str, flag: str = "--midi", backend: mido.Backend | None = None) -> Any:
@@ -91,15 +94,22 @@ def _choose(target: str, names: Sequence[str], flag: str) -> str:
 
 
 class MidiPortSink:
-    """A `Sink` that sends what `playout` plays to a mido output port, and closes it at the end."""
+    """A `Sink` that sends what `playout` plays to a mido output port, and closes it at the end.
 
-    def __init__(self, port: Any, playout: Playout) -> None:
+    `first` as in `OscSink`.
+    """
+
+    def __init__(self, port: Any, playout: Playout, *, first: bool = False) -> None:
         self.name = f"midi {port.name}"
         self.playout = playout
         self._port = port
         self._map = MidiMap()
+        self._wants_first = first
 
     def write(self, signal: Signal, now_s: float) -> None:
+        if self._wants_first:
+            self._wants_first = False
+            go_first()
         self._send(self.playout.add(signal, now_s))
 
     def due_s(self) -> float | None:

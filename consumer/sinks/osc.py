@@ -18,9 +18,9 @@ address                                   arguments  when
 
 ``<n>`` is the person's track, or their voice (see `contract.smoothed.Person`). What repeats does so
 because UDP loses datagrams and receivers are started again. All that belongs to one tick of a
-source is one bundle, split where it would not fit a datagram safely. Its time tag is the moment of
-the capture, so it lies in the past and receivers act on it at once; two bundles of one source tell
-by their tags how much time lies between them, and bundles of several sources which belong together.
+source is one bundle, split where it would not fit a datagram safely. Its time tag is the capture's:
+it lies in the past, so receivers act at once, and those that look at it can tell how much time lies
+between two bundles.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Literal
 from consumer.sinks.control import ControlFrame
 from consumer.sinks.osc_packet import address_part, bundles, message
 from consumer.sinks.playout import Playout
+from consumer.sinks.priority import go_first
 from consumer.sinks.udp import UdpAddress, UdpSender
 from contract.affect import Range
 from contract.event import SourceRecord
@@ -46,7 +47,8 @@ class OscSink:
     """A `Sink` that sends what `playout` plays to every host.
 
     `lost` counts the bundles that did not arrive as far as one can tell (see `UdpSender`): UDP that
-    nobody listens to is no failure of the sink.
+    nobody listens to is no failure of the sink. With `first` the thread that writes to it gets
+    real-time scheduling if this user may have it: for a thread of its own, as `FanOut`'s are.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class OscSink:
         *,
         by: By = "track",
         scale: Range = Range.SIGNED,
+        first: bool = False,
         flag: str = "--osc",
     ) -> None:
         """Raises `UsageError` naming `flag` when a host is not found."""
@@ -66,6 +69,7 @@ class OscSink:
         self._scale = scale
         self._told: dict[str, OscSource] = {}
         self._now_s = 0.0
+        self._wants_first = first
 
     @property
     def lost(self) -> int:
@@ -78,6 +82,9 @@ class OscSink:
         return sum(sender.sent for sender in self._senders)
 
     def write(self, signal: Signal, now_s: float) -> None:
+        if self._wants_first:
+            self._wants_first = False
+            go_first()
         self._send(self.playout.add(signal, now_s), now_s)
 
     def due_s(self) -> float | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import mido
@@ -134,35 +137,46 @@ def test_a_file_that_cannot_be_is_refused_at_the_start(tmp_path: Path) -> None:
         midi_sink(str(folder), Playout(), 10.0)
 
 
-@pytest.fixture
+@dataclass(frozen=True, slots=True)
+class Jack:
+    """mido on a JACK server, and what JACK's own monitor heard."""
+
+    backend: mido.Backend
+    heard: Path
+
+
+@pytest.fixture(scope="module")
 def jack(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
-) -> Iterator[mido.Backend]:
-    """mido on a JACK server without hardware, with one port: JACK's own monitor."""
+    tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., None]
+) -> Iterator[Jack]:
+    """A JACK server without hardware and with one port, its monitor's. It takes 6 s to end."""
     server = optional_tool("jackd (Debian package jackd2)", shutil.which("jackd"))
     monitor = optional_tool(
         "jack_midi_dump (Debian package jackd2)", shutil.which("jack_midi_dump")
     )
-    name = f"emotion-{os.getpid()}"
-    monkeypatch.setenv("JACK_DEFAULT_SERVER", name)
-    monkeypatch.setenv("JACK_NO_START_SERVER", "1")
-    backend = mido.Backend("mido.backends.rtmidi/UNIX_JACK", use_environ=False)
-    with (tmp_path / "jackd.log").open("wb") as log, (tmp_path / "heard").open("wb") as heard:
+    name, folder = f"emotion-{os.getpid()}", tmp_path_factory.mktemp("jack")
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setenv("JACK_DEFAULT_SERVER", name)
+        patch.setenv("JACK_NO_START_SERVER", "1")
+        backend = mido.Backend("mido.backends.rtmidi/UNIX_JACK", use_environ=False)
+        log = stack.enter_context((folder / "log").open("wb"))
+        heard = stack.enter_context((folder / "heard").open("wb"))
         running = [
             subprocess.Popen(
                 [server, "--no-realtime", "-n", name, "-d", "dummy", "-p", "512"],
-                stdout=log, stderr=log,
+                stdout=log,
+                stderr=log,
             )
-        ]  # fmt: skip
+        ]
         try:
             wait_until(lambda: _ports(backend) is not None, what="jackd runs")
             running.append(subprocess.Popen([monitor, "-r"], stdout=heard, stderr=log))
             wait_until(lambda: bool(_ports(backend)), what="jack_midi_dump runs")
-            yield backend
+            yield Jack(backend, folder / "heard")
         finally:
             for process in reversed(running):
                 process.terminate()
-                process.wait(10)
+                process.wait(20)
 
 
 def _ports(backend: mido.Backend) -> list[str] | None:
@@ -173,26 +187,36 @@ def _ports(backend: mido.Backend) -> list[str] | None:
 
 
 def test_a_port_is_played_to_a_program_no_one_here_wrote(
-    jack: mido.Backend, tmp_path: Path, wait_until: Callable[..., None]
+    jack: Jack, wait_until: Callable[..., None]
 ) -> None:
     with pytest.raises(UsageError, match=r"no such MIDI port; there are midi-monitor:input"):
-        open_port("piano", backend=jack)
-    sink = MidiPortSink(open_port("Monitor", backend=jack), Playout(0.0))
+        open_port("piano", backend=jack.backend)
+    sink = MidiPortSink(open_port("Monitor", backend=jack.backend), Playout(0.0))
     assert sink.name == "midi midi-monitor:input"
-    heard = tmp_path / "heard"
-    sink.write(event(0.0, person(1, 1.0, voice=3)), 0.0)
-    sink.write(event(0.1, person(1, 0.0, voice=3, label="neutral")), 0.1)
-    wait_until(lambda: "b2 14 40" in heard.read_text(), what="valence 0 on channel 3")
+    steps = itertools.count()
+
+    def hears() -> bool:  # JACK connects while the first messages are on their way
+        n = next(steps)
+        sink.write(event(n / 10, person(n, 1.0, voice=3)), n / 10)
+        sink.write(event(n / 10 + 0.05, person(n, 0.0, voice=3, label="neutral")), n / 10)
+        return {"92 3d 7f", "b2 14 40", "82 3d 00"} <= _heard(jack)
+
+    wait_until(hears, what="a note, valence 0 and the note's end on channel 3")
+    silent = len(jack.heard.read_bytes())
     sink.close()
-    wait_until(lambda: "82 3c 00" in heard.read_text(), what="the note's end")
-    told = [line.split(":")[1].split()[:3] for line in heard.read_text().splitlines()]
-    assert ["92", "3d", "7f"] in told
+    wait_until(lambda: b"82 3c 00" in jack.heard.read_bytes()[silent:], what="silence at the end")
 
 
-def test_a_virtual_port_is_there_for_others(jack: mido.Backend) -> None:
-    port = open_port("virtual:faces", backend=jack)
+def _heard(jack: Jack) -> set[str]:
+    """Messages as the monitor writes them: bytes in hexadecimal."""
+    lines = jack.heard.read_text().splitlines()
+    return {" ".join(line.split(":")[1].split()[:3]) for line in lines if line.count(":") > 0}
+
+
+def test_a_virtual_port_is_there_for_others(jack: Jack) -> None:
+    port = open_port("virtual:faces", backend=jack.backend)
     try:
-        assert any("faces" in name for name in jack.get_input_names())
+        assert any("faces" in name for name in jack.backend.get_input_names())
     finally:
         port.close()
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pythonosc.dispatcher import Dispatcher
+from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_server import BlockingOSCUDPServer
 
+from consumer.sinks.fan_out import FanOut
 from consumer.sinks.osc import OscSink
 from consumer.sinks.osc_packet import time_tag
 from consumer.sinks.playout import Playout
+from consumer.sinks.priority import go_first
 from consumer.sinks.udp import UdpAddress, UdpSender
 from contract.errors import UsageError
 from contract.smoothed import Signal
@@ -140,6 +147,44 @@ def test_pythonosc_receives_a_crowd_over_ipv6(wait_until: Callable[..., None]) -
     assert heard[0] == ("/emotion/lobby/labels", ("neutral", "happiness"))
     assert ("/emotion/lobby/100/weights", (0.5, 0.5)) in heard
     assert heard[-2] == ("/emotion/lobby/people", (100,))
+
+
+def test_a_fan_out_plays_by_the_clock(wait_until: Callable[..., None]) -> None:
+    with _receiver() as receiver:
+        port = receiver.getsockname()[1]
+        sink = OscSink([UdpAddress("127.0.0.1", port)], Playout(50.0), first=True)
+        with FanOut([sink]) as fan_out:
+            begun_s = time.monotonic()
+            for n in range(30):
+                fan_out.put([event(n / 60, person(happiness=n / 30))], begun_s + n / 60)
+            wait_until(lambda: sink.sent >= 10, what="ten ticks")
+            fan_out.put([record(0.5, "ended")], time.monotonic())
+        assert fan_out.lost == {sink.name: 0}
+        assert not _is_real_time()  # the sink's own thread alone
+        heard = [OscBundle(receiver.recv(2000)) for _ in range(sink.sent)]
+    tags = [round(bundle.timestamp * 1000) for bundle in heard]
+    assert all(tag % 20 == 0 for tag in tags[:-1])
+    assert all(before <= after for before, after in itertools.pairwise(tags))
+    assert [content.address for content in heard[-1]][-1] == "/emotion/lobby/state"
+
+
+def test_the_thread_that_plays_goes_first_where_it_may() -> None:
+    seen: list[tuple[bool, bool]] = []
+    thread = threading.Thread(target=lambda: seen.append((go_first(), _is_real_time())))
+    thread.start()
+    thread.join()
+    ((granted, is_real_time),) = seen
+    assert granted == is_real_time
+    if sys.platform == "linux" and os.geteuid() == 0:
+        assert granted or os.environ.get("CI")  # a container may keep it even from root
+    assert not _is_real_time()
+
+
+def _is_real_time() -> bool:
+    """Whether this thread is."""
+    if sys.platform != "linux":
+        return False
+    return os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
 
 
 def test_several_hosts_hear_the_same() -> None:
