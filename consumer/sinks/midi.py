@@ -47,7 +47,7 @@ CLIENT = "emotion-stream"
 
 def midi_sink(
     target: str, playout: Playout, rate_hz: float, *, first: bool = False, flag: str = "--midi"
-) -> Sink:
+) -> Sink[Signal]:
     """A file if `target` ends in ``.mid``, else a port (see `open_port`).
 
     A file needs no clock: it holds `rate_hz` frames a second of capture or media time (0 = one for

@@ -10,7 +10,8 @@ from pathlib import Path
 from consumer.sinks.control import ControlFrame
 from consumer.sinks.midi_map import EMOTIONS, FIRST_NOTE, ROOM, MidiMap
 from consumer.sinks.playout import Ticks
-from consumer.sinks.timeline import INTERPOLATE_S, Timeline
+from consumer.sinks.resampler import INTERPOLATE_S, Resampler
+from consumer.sinks.sink import Unhurried
 from contract.errors import UsageError
 from contract.smoothed import Signal, SmoothedEvent
 
@@ -20,7 +21,7 @@ BEAT_US = 500_000  # 120 a minute, so a tick is about half a millisecond
 _TEMPO, _TEXT, _NAME, _END = 0x51, 0x01, 0x03, 0x2F
 
 
-class MidiFileSink:
+class MidiFileSink(Unhurried):
     """A `Sink` that writes a MIDI file of format 1 when it is closed: a track for each channel.
 
     Time begins with the first event and is that of the people in the picture: media time where
@@ -52,27 +53,21 @@ class MidiFileSink:
         source = self._sources.get(signal.source)
         if not isinstance(signal, SmoothedEvent):
             if source is not None:
-                source.timeline.mark(signal)
-                if source.timeline.is_ended:
-                    self._put(source.timeline.rest())
+                source.resampler.mark(signal)
+                if source.resampler.is_ended:
+                    self._put(source.resampler.rest())
                     del self._sources[signal.source]
             return
         if source is None:
-            source = self._sources[signal.source] = _Source(Timeline(signal.source, media=True))
+            source = self._sources[signal.source] = _Source(Resampler(signal.source, media=True))
         if self._start_ns is None:
             self._start_ns = signal.captured_at_ns
         for at_ns in source.see(signal, self._ticks):
-            self._put(source.timeline.at(at_ns))
-
-    def due_s(self) -> float | None:
-        return None
-
-    def tick(self, now_s: float) -> None:
-        pass
+            self._put(source.resampler.at(at_ns))
 
     def close(self) -> None:
         for source in self._sources.values():
-            self._put(source.timeline.rest())
+            self._put(source.resampler.rest())
         for message in self._map.silence():
             self._channel(message[0] & 0x0F).add(self._now, bytes(message))
         tracks = [self._conductor, *(self._channels[each] for each in sorted(self._channels))]
@@ -131,15 +126,15 @@ class _Track:
 
 @dataclass(slots=True)
 class _Source:
-    timeline: Timeline
+    resampler: Resampler
     next: int | None = None
 
     def see(self, event: SmoothedEvent, ticks: Ticks | None) -> list[int]:
         """Take an event; the moments that are known with it."""
-        timeline = self.timeline
-        quiet_ns = None if timeline.is_empty else timeline.rest_ns
-        timeline.see(event)
-        last_ns = timeline.last_ns
+        resampler = self.resampler
+        quiet_ns = None if resampler.is_empty else resampler.rest_ns
+        resampler.see(event)
+        last_ns = resampler.last_ns
         if ticks is None:
             return [last_ns]
         if self.next is None:

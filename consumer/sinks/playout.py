@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from consumer.sinks.control import ControlFrame
 from consumer.sinks.delay import Delay
-from consumer.sinks.timeline import INTERPOLATE_S, Timeline
+from consumer.sinks.resampler import INTERPOLATE_S, Resampler
 from contract.smoothed import Signal, SmoothedEvent
 
 STOPPED_S = 1.0  # nothing came for so long: the source stands still, and is not merely late
@@ -61,11 +61,11 @@ class Playout:
         if not isinstance(signal, SmoothedEvent):
             if source is None:
                 return [immediate(signal)]
-            source.timeline.mark(signal)
+            source.resampler.mark(signal)
             return []
         rest = []
-        if source is not None and source.timeline.is_behind(signal):
-            rest.append(source.timeline.rest())
+        if source is not None and source.resampler.is_behind(signal):
+            rest.append(source.resampler.rest())
             source = None
         if source is None:
             source = self._sources[signal.source] = _Source(
@@ -95,7 +95,7 @@ class Playout:
 
     def finish(self) -> list[ControlFrame]:
         """A last frame of each source, with all that was not told yet."""
-        frames = [source.timeline.rest() for source in self._sources.values()]
+        frames = [source.resampler.rest() for source in self._sources.values()]
         self._sources.clear()
         return frames
 
@@ -124,14 +124,14 @@ class Ticks:
 
 
 class _Source:
-    """One source's timeline and the clock it is played by.
+    """One source's resampler and the clock it is played by.
 
     is_short   whether the last `play` had nothing to play in time
     skipped    how many ticks the last `play` left out
     """
 
     def __init__(self, first: SmoothedEvent, rate_hz: float, speed: float, delay: Delay) -> None:
-        self.timeline = Timeline(first.source)
+        self.resampler = Resampler(first.source)
         self.due_s = math.inf
         self.is_short = False
         self.skipped = 0
@@ -144,10 +144,10 @@ class _Source:
         self._has_played = False
 
     def see(self, event: SmoothedEvent, now_s: float) -> None:
-        timeline = self.timeline
-        before_ns = None if timeline.is_empty else timeline.last_ns
-        timeline.see(event)
-        if timeline.late:
+        resampler = self.resampler
+        before_ns = None if resampler.is_empty else resampler.last_ns
+        resampler.see(event)
+        if resampler.late:
             return
         captured_ns = event.captured_at_ns
         is_near = before_ns is not None and captured_ns - before_ns <= INTERPOLATE_S * 1e9
@@ -161,7 +161,7 @@ class _Source:
             self.due_s = self._real_s(self._at_ns) + self._delay.offset_s(now_s)
 
     def take_late(self) -> int:
-        late, self.timeline.late = self.timeline.late, 0
+        late, self.resampler.late = self.resampler.late, 0
         return late
 
     def play(self, now_s: float) -> ControlFrame | None:
@@ -174,13 +174,13 @@ class _Source:
         self.skipped = max(0, self.skipped)
         self._next += self.skipped
         ahead_s += self.skipped * period_s
-        is_known = self._at_ns <= self.timeline.known_ns or self.timeline.is_ended
+        is_known = self._at_ns <= self.resampler.known_ns or self.resampler.is_ended
         self.is_short = not (is_known or is_still)
         if self.is_short and not self._delay.is_fixed:
-            frame = self.timeline.hold()
+            frame = self.resampler.hold()
             slew_s = 0.0
         else:
-            frame = self.timeline.at(self._at_ns)
+            frame = self.resampler.at(self._at_ns)
             self._next += 1
             slew_s = max(-SLEW * period_s, min(SLEW * period_s, ahead_s))
         self.due_s += period_s + slew_s
@@ -192,9 +192,9 @@ class _Source:
 
     def is_over(self, now_s: float) -> bool:
         """Whether all was played that there will be."""
-        timeline = self.timeline
-        if timeline.is_ended:
-            return self._ticks.at_ns(self._next - 1) >= timeline.known_ns
+        resampler = self.resampler
+        if resampler.is_ended:
+            return self._ticks.at_ns(self._next - 1) >= resampler.known_ns
         return now_s - self._came_s > FORGET_S
 
     @property

@@ -17,6 +17,7 @@ from consumer.sinks.udp import UdpAddress
 from contract.affect import Affect, Range
 from contract.errors import UsageError
 from tests.signals import at, person, record, transition
+from tests.unit.arrivals import BUSY
 from tests.unit.strategies import names
 
 
@@ -121,6 +122,7 @@ def test_korean_is_readable_and_composed() -> None:
     assert told["/emotion/카메라/1/label"] == ["기쁨"]
 
 
+@BUSY
 @given(names)
 def test_an_address_never_holds_what_osc_forbids(name: str) -> None:
     part = address_part(name)
@@ -132,6 +134,7 @@ def test_forbidden_characters_are_written_as_in_urls() -> None:
     assert address_part("cam#1[left]{*},?100%") == "cam%231%5Bleft%5D%7B%2A%7D%2C%3F100%25"
 
 
+@BUSY
 @given(st.integers(0, 2**62))
 def test_a_time_tag_is_exact_to_the_nanosecond(at_ns: int) -> None:
     tag = int.from_bytes(time_tag(at_ns))
@@ -140,6 +143,7 @@ def test_a_time_tag_is_exact_to_the_nanosecond(at_ns: int) -> None:
     assert ns == at_ns % 1_000_000_000
 
 
+@BUSY
 @given(st.lists(st.integers(1, 900), max_size=40))
 def test_bundles_hold_everything_in_order_within_the_safe_size(lengths: list[int]) -> None:
     sent = [message("/a", "x" * length, n) for n, length in enumerate(lengths)]

@@ -16,6 +16,7 @@ from consumer.sinks.playout import Playout, Ticks
 from contract.event import SourceRecord
 from contract.smoothed import Signal, SmoothedEvent
 from tests.signals import START_NS, Played, at, event, intervals_s, person, play, record, transition
+from tests.unit.arrivals import BUSY
 
 _TRANSIT_S = 500.0  # what lies between the two clocks
 
@@ -56,6 +57,7 @@ def _frames(played: Sequence[Played]) -> list[ControlFrame]:
     return [each.frame for each in played]
 
 
+@BUSY
 @given(st.data(), st.sampled_from([5.0, 10.0, 29.97]), st.sampled_from([5.0, 15.0, 30.0]))
 def test_two_jitters_below_the_delay_give_the_same_frames(
     data: st.DataObject, rate_hz: float, fps: float
@@ -274,3 +276,40 @@ def test_nonsense_is_refused(options: dict[str, float]) -> None:
 def _second(signal: Signal) -> float:
     captured_ns = signal.captured_at_ns if isinstance(signal, SmoothedEvent) else signal.at_ns
     return (captured_ns - START_NS) / 1e9
+
+
+@BUSY
+@given(
+    gaps_s=st.lists(st.floats(0.005, 3.0), min_size=1, max_size=60),
+    late_s=st.floats(0.0, 3.0),
+    asleep_s=st.floats(0.0, 2.0),
+    delay_s=st.none() | st.floats(0.0, 1.0),
+    seed=st.integers(0, 1000),
+)
+def test_whatever_comes_time_never_goes_back_and_no_change_is_lost(
+    gaps_s: list[float], late_s: float, asleep_s: float, delay_s: float | None, seed: int
+) -> None:
+    generator = random.Random(seed)
+    signals: list[Signal] = [record(0.0, "started")]
+    t = 0.0
+    for gap_s in gaps_s:
+        t += gap_s
+        if generator.random() < 0.3:
+            signals.append(transition(t, "emotion_changed", before="neutral"))
+        signals.append(event(t, person(happiness=generator.random())))
+    if generator.random() < 0.5:
+        signals.append(record(t + 0.5, "offline"))
+    playout = Playout(10.0, delay_s)
+    frames: list[ControlFrame] = []
+    awake_s = -math.inf
+    for now_s, signal in _arrivals(signals, _jitter(len(signals), late_s, seed)):
+        while (due_s := playout.due_s()) is not None and max(due_s, awake_s) <= now_s:
+            frames += playout.tick(max(due_s, awake_s))
+            awake_s = due_s + generator.uniform(0.0, asleep_s)
+        frames += playout.add(signal, now_s)
+    frames += playout.finish()
+    times = [frame.at_ns for frame in frames]
+    assert times == sorted(times)
+    changes = [change for frame in frames for change in frame.changes]
+    assert changes == [signal for signal in signals if not isinstance(signal, SmoothedEvent)]
+    assert all(0.0 <= p.scores["happiness"] <= 1.0 for f in frames for p in f.people or ())

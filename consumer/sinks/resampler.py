@@ -15,7 +15,7 @@ from contract.smoothed import Person, SmoothedEvent, Transition
 INTERPOLATE_S = 1.0
 
 
-class Timeline:
+class Resampler:
     """Takes a source's signals in order and answers what was so at any later moment.
 
     Between two events valence, arousal and scores are interpolated linearly. A person is there from
@@ -134,7 +134,8 @@ class Timeline:
 
     def rest(self) -> ControlFrame:
         """The last that is known, and every change that was not told."""
-        return self.at(self.rest_ns)
+        last_ns = 0 if self._last is None else self._last.at_ns  # later than is known, if held
+        return self.at(max(self.rest_ns, last_ns))
 
     def _after(self, last_ns: int, last: SmoothedEvent, event: SmoothedEvent) -> int:
         if self._media:
