@@ -36,8 +36,8 @@ class PlaySettings(ProcessSettings):
     )
     delay: Seconds | None = Field(
         None,
-        description="with a rate, how long after the capture it is sent; by default as little as "
-        "the frames allow",
+        description="with a rate, how long it waits for the frames that are slowest to arrive, "
+        "counted from the quickest; by default as little as they allow",
     )
     midi: list[str] = Field(
         [],
