@@ -65,13 +65,13 @@ class Player:
     def is_over(self) -> bool:
         return self._ended or self._stop.is_set()
 
-    def next_record(self, wait_s: float | None = None) -> Record | None:
-        """The next record, as soon as it is due; None when it is over, or after `wait_s` seconds
-        without one.
+    def next_record(self, timeout_s: float | None = None) -> Record | None:
+        """The next record, as soon as it is due; None when it is over, or when none was due within
+        `timeout_s`. As `EventReader.next_record`.
         """
         if self._began_s is None:
             self._began_s = self._clock()
-        until_s = None if wait_s is None else self._clock() + wait_s
+        until_s = None if timeout_s is None else self._clock() + timeout_s
         if self._waiting is None:
             # Before the wait, so that reading the file costs no time when the record is due.
             self._waiting = next(self._runs, None)

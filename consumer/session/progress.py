@@ -8,7 +8,6 @@ from types import TracebackType
 from rich.live import Live
 from rich.text import Text
 
-from consumer.durations import format_seconds
 from contract.console import LastingConsole, data_size
 
 _EVERY_S = 0.25
@@ -47,7 +46,7 @@ class RecordProgress:
         """For example ``1,234 events of 2 sources in 1:30, 96.3 KiB``."""
         events = "1 event" if self.events == 1 else f"{self.events:,} events"
         sources = "1 source" if len(self.sources) == 1 else f"{len(self.sources):,} sources"
-        return f"{events} of {sources} in {format_seconds(at_s)}, {data_size(size_bytes)}"
+        return f"{events} of {sources} in {clock(at_s)}, {data_size(size_bytes)}"
 
     def __exit__(
         self,
@@ -57,3 +56,12 @@ class RecordProgress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+
+def clock(seconds: float) -> str:
+    """A length of time as players show it: 4.2 s, 1:30, 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
-from consumer.durations import Seconds
 from consumer.progress import parse_start
+from consumer.units import Seconds, parse_duration
 from contract.process.settings import ProcessSettings, RedisTimeout, RoleSettings
 
 
@@ -25,6 +26,19 @@ def _speed(value: Any) -> float:
     if not 0.01 <= speed <= 1000:
         raise ValueError("expected a number from 0.01 to 1000, or max")
     return speed
+
+
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]\d(?:\.\d*)?)")  # [hours:]minutes:seconds
+
+
+def _position(value: Any) -> float:
+    """Seconds of 1:30, 1:02:03, or of what `parse_duration` takes."""
+    if match := _CLOCK.fullmatch(str(value).strip()):
+        return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
+    try:
+        return parse_duration(value)
+    except ValueError:
+        raise ValueError("expected a time such as 1:30, 90, 90s or 1.5m") from None
 
 
 class RecordSettings(RoleSettings):
@@ -55,12 +69,10 @@ class RecordSettings(RoleSettings):
         [], description="only this source; give it several times for several sources"
     )
     for_: Seconds | None = Field(
-        None, alias="for", gt=0, description="end after so long, for example 90s, 5m or 1:30"
+        None, alias="for", gt=0, description="end after so long, for example 90s or 5m"
     )
     count: int | None = Field(None, ge=1, description="end after so many events")
-    idle: Seconds | None = Field(
-        None, gt=0, le=86_400, description="end after so long without an event"
-    )
+    idle: Seconds | None = Field(None, gt=0, description="end after so long without an event")
     force: bool = Field(False, description="replace a file that exists, once this one is complete")
     redis_timeout: RedisTimeout = 60.0
 
@@ -90,8 +102,8 @@ class ReplaySettings(ProcessSettings):
     speed: Annotated[float, BeforeValidator(_speed)] = Field(
         1.0, description="2 = twice as fast, 0.5 = half as fast, max = as fast as possible"
     )
-    from_: Seconds = Field(
-        0.0, alias="from", ge=0, description="where in the recording to begin, for example 1:30"
+    from_: Annotated[float, BeforeValidator(_position)] = Field(
+        0.0, alias="from", description="where in the recording to begin, for example 1:30"
     )
     loop: bool = Field(False, description="play it again and again, until stopped")
     now: bool = Field(False, description="move all times to now, as if it happened again")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import importlib.metadata
-import itertools
 import logging
 import os
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from consumer.partial import PartialFile
 from consumer.session import layout
 from contract.errors import SessionError
 from contract.event import Record
@@ -55,10 +55,8 @@ class SessionWriter:
         self.count = 0
         self._header = layout.Header(started_at_ns, created_by or _this_program())
         self._overwrite = overwrite
-        self._target = path.resolve()  # a link's target is replaced, not the link
         self._last_ns = 0
         self._flushed_ns = 0
-        self._is_finished = False
 
     @property
     def size_bytes(self) -> int:
@@ -99,11 +97,8 @@ class SessionWriter:
                 self._gzip.close()
             self._raw.flush()
             os.fsync(self._raw.fileno())  # the name must not be there before what it names
-            self._raw.close()
-        self._refuse_existing()  # again: hours may have passed
-        with self._explained():
-            self._partial.replace(self._target)
-        self._is_finished = True
+            self._refuse_existing()  # again: hours may have passed
+            self._file.finish()
 
     def __exit__(
         self,
@@ -111,30 +106,26 @@ class SessionWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._is_finished:
+        if not self._file.is_open:  # finished
             return
         with contextlib.suppress(OSError):  # a full disk was told before
             if self._gzip is not None:
                 self._gzip.close()
         with contextlib.suppress(OSError):
-            self._raw.close()
+            self._file.leave()
         if self.count:
             so_far = "1 record so far is" if self.count == 1 else f"{self.count} records so far are"
-            _log.warning("the %s in %s", so_far, self._partial)
+            _log.warning("the %s in %s", so_far, self._file.partial)
         else:
-            self._partial.unlink(missing_ok=True)
+            self._file.discard()
 
     def _create(self) -> None:
-        for number in itertools.count(1):
-            ending = ".partial" if number == 1 else f".partial-{number}"
-            self._partial = self._target.with_name(self._target.name + ending)
-            with contextlib.suppress(FileExistsError):
-                self._raw = self._partial.open("xb")
-                break
+        self._file = PartialFile(self.path)
+        self._raw = self._file.stream.buffer
         # Without a name and a time in it, the same session makes the same bytes.
         self._gzip = (
             gzip.GzipFile("", "wb", _GZIP_LEVEL, self._raw, mtime=0)
-            if self._target.suffix == ".gz"
+            if self.path.suffix == ".gz"
             else None
         )
         self._stream = self._gzip or self._raw
@@ -144,9 +135,9 @@ class SessionWriter:
         self._raw.flush()
 
     def _refuse_existing(self) -> None:
-        if self._target.is_dir():
+        if self.path.is_dir():
             raise SessionError(f"{self.path}: is a folder, expected a file name")
-        if self._target.exists() and not self._overwrite:
+        if self.path.exists() and not self._overwrite:
             raise SessionError(f"{self.path}: exists; another name, or --force to replace it")
 
     @contextmanager

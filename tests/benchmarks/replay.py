@@ -5,8 +5,8 @@
 
 Lateness is when a record is handed out, less when it is due (recorded time by speed): the operating
 system's wake-up, and whatever else runs on the machine. Played are three sources of 30 frames/s
-that come in bursts, as from workers. "(sleep)" is a program that only waits for the next thirtieth of a
-second: nothing can be more exact on this machine just now.
+that come in bursts, as from workers. "(sleep)" is a program that only waits for the next thirtieth
+of a second: nothing can be more exact on this machine just now.
 """
 
 from __future__ import annotations

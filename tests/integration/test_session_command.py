@@ -227,6 +227,29 @@ def test_a_server_that_goes_away_leaves_what_there_was(
     assert len(list(SessionReader(tmp_path / "a.jsonl.partial"))) == 1
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_full_disk_is_named_and_what_fitted_can_be_played(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path, name: str
+) -> None:
+    events = [make_event(seq, "a") for seq in range(4000)]
+    with redis_client.pipeline() as pipe:
+        for event in events:
+            pipe.xadd(KEYS.events, {b"m": event.encode()})
+        pipe.execute()
+    command = f"{sys.executable} -m consumer record {tmp_path / name} --redis {redis_url}"
+    result = subprocess.run(  # no file may grow beyond 64 KiB
+        ["bash", "-c", f"ulimit -f 64; exec {command} --from beginning --idle 1"],
+        capture_output=True, text=True, timeout=60, cwd=REPOSITORY, env=environment(), check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert f"{name}: cannot be written: File too large" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.partial"]
+    kept = [record for _, record in SessionReader(tmp_path / f"{name}.partial")]
+    assert 50 < len(kept) < len(events)
+    assert kept == events[: len(kept)]
+
+
 def test_on_a_terminal_it_says_how_it_goes_on(
     redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -326,13 +349,16 @@ def test_replay_into_head(tmp_path: Path) -> None:
         (("record",), "the following arguments are required: FILE"),
         (("record", "{folder}/taken", "--redis", "{url}"), "taken: exists; another name, or --fo"),
         (("record", "{folder}/none/a", "--redis", "{url}"), "none/a: cannot be written: No such"),
-        (("record", "{folder}/a", "--for", "soon"), "--for: expected a time such as 200ms"),
+        (("record", "{folder}/a", "--for", "soon"), "--for: expected seconds, as in 0.4"),
         (("record", "{folder}/a", "--from", "1:30"), "--from: expected now, beginning or a stream"),
         (("replay", "{folder}/none"), "{folder}/none: No such file or directory"),
         (("replay", "{folder}/taken"), "taken, line 1: expected a session made by"),
         (("replay", "{folder}/short", "--from", "2m"), "--from: the recording lasts 0.5 s, got 12"),
         (("replay", "{folder}/short", "--speed", "fast"), "--speed: expected a number from 0.01"),
-        (("replay", "{folder}/short", "--from", "beginning"), "--from: expected a time such as"),
+        (
+            ("replay", "{folder}/short", "--from", "beginning"),
+            "--from: expected a time such as 1:30",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_named(

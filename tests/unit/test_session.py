@@ -360,7 +360,7 @@ def test_a_player_does_not_hold_up_whoever_has_other_things_to_do(tmp_path: Path
     player = Player(SessionReader(write(tmp_path / "a")), stop=time, clock=time)
     found = []
     while not player.is_over:
-        record = player.next_record(wait_s=0.5)
+        record = player.next_record(timeout_s=0.5)
         found.append((round(time.now_s - 1000.0, 3), round(player.at_s, 3), record))
     assert found == [
         (0.005, 0.005, RECORDS[0][1]),
