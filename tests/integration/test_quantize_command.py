@@ -106,6 +106,16 @@ def test_a_pack_of_the_same_faces_gives_the_same(
     capsys.readouterr()
 
 
+def test_truth_of_ferplus_is_in_the_order_of_the_models_labels(faces: Path) -> None:
+    for labels in (CLASSES, tuple(reversed(CLASSES))):
+        manifest = ModelManifest("m", "m.keras", "0" * 64, labels)
+        for found in (unseen_faces(faces, manifest), calibration_faces(faces, manifest, 8)):
+            assert found.crops[0].shape == (96, 96, 1)
+            assert sorted(found.truth.tolist()) == list(range(8))
+        unseen = unseen_faces(faces, manifest, 3)
+        assert [labels[place] for place in unseen.truth] == list(CLASSES[:3])
+
+
 def test_truth_is_in_the_order_of_the_models_labels(tmp_path: Path) -> None:
     """Of a pack that has its labels in another order, and one that the model does not know."""
     with PackWriter(tmp_path / "my.pack", ("rage", "glad", "sad"), 16) as writer:

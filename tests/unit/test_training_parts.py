@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from contract.event import Box
+from trainer.crops import resized
 from trainer.draw import COLUMNS, unchanged
 from trainer.evaluate import softmax
 from trainer.feed import Feed
@@ -13,6 +15,7 @@ from trainer.judge import Judge
 from trainer.pack_writer import PackWriter
 from trainer.recipe import Recipe, read_recipe
 from trainer.training import Training, optimizer
+from worker.faces.crop import SIDE_OF_HEIGHT, crop_face
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -33,6 +36,16 @@ def network(labels: int = 3) -> keras.Model:
 
 def crops(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE), np.uint8)
+
+
+def test_crops_are_resized_as_the_workers_are() -> None:
+    """The same square of a photograph, cut out by the worker and as a crop of another size."""
+    rng = np.random.default_rng(4)
+    photo = rng.integers(0, 256, (120, 120)).astype(np.uint8)
+    for side_px in (80, 40, 24, 160):
+        whole = crop_face(photo, Box(10, 10, 110, 110), round(100 * SIDE_OF_HEIGHT))
+        wanted = crop_face(photo, Box(10, 10, 110, 110), side_px)
+        np.testing.assert_array_equal(resized(whole[None], side_px)[0], wanted)
 
 
 def test_targets_are_mixed_as_their_crops_are() -> None:
