@@ -25,15 +25,35 @@ class _Shelf:
     waiting: deque[FrameMessage] = field(default_factory=deque)
     shown: deque[FrameMessage] = field(default_factory=lambda: deque(maxlen=_KEPT))
     event: SmoothedEvent | None = None  # of the newest that is shown
+    every: int = 1  # of the tapped pictures so many go by for one that waits
+    tapped: int = 0
 
-    def make_room(self, size: int) -> None:
-        """Every second picture goes while there are too many: the rest stay spread over the whole
-        backlog, so that the page goes on slowly instead of in fits."""
-        while len(self.waiting) >= MOST_WAITING or (
-            self.waiting
-            and sum(len(frame.image) for frame in self.waiting) + size > MOST_WAITING_BYTES
-        ):
-            self.waiting = deque(list(self.waiting)[1::2])
+    def put(self, frame: FrameMessage) -> None:
+        """With a backlog too long for all pictures, the ones that wait are spread evenly over it,
+        so that the page goes on slowly and not in fits."""
+        self.tapped += 1
+        if self.tapped % self.every:
+            return
+        while self._is_full(len(frame.image)):
+            if len(self.waiting) == 1:
+                if self.waiting[0].session == frame.session:
+                    return  # its event comes first
+                self.waiting.clear()
+            self.waiting = deque(list(self.waiting)[::2])
+            self.every *= 2
+        self.waiting.append(frame)
+
+    def take(self) -> FrameMessage:
+        """The one that waits longest."""
+        if len(self.waiting) <= MOST_WAITING // 4:
+            self.every = max(1, self.every // 2)
+        return self.waiting.popleft()
+
+    def _is_full(self, size: int) -> bool:
+        if not self.waiting:
+            return False
+        total = sum(len(frame.image) for frame in self.waiting) + size
+        return len(self.waiting) >= MOST_WAITING or total > MOST_WAITING_BYTES
 
 
 class Album:
@@ -44,9 +64,7 @@ class Album:
 
     def put(self, frame: FrameMessage) -> None:
         """A tapped frame; those of one source in their order."""
-        shelf = self._shelves.setdefault(frame.source, _Shelf())
-        shelf.make_room(len(frame.image))
-        shelf.waiting.append(frame)
+        self._shelves.setdefault(frame.source, _Shelf()).put(frame)
 
     def match(self, event: SmoothedEvent) -> bool:
         """Whether this event's picture was there: it is the one to show from now on.
@@ -62,13 +80,13 @@ class Album:
         if event.session not in sessions:
             return False
         for _ in range(sessions.index(event.session)):
-            shelf.waiting.popleft()
+            shelf.take()
         while (
             shelf.waiting
             and shelf.waiting[0].session == event.session
             and shelf.waiting[0].seq <= event.seq
         ):
-            frame = shelf.waiting.popleft()
+            frame = shelf.take()
             if frame.seq == event.seq:
                 shelf.shown.append(frame)
                 shelf.event = event
@@ -90,6 +108,7 @@ class Album:
         """Nobody looks any more: what waits would be old when somebody looks again."""
         for shelf in self._shelves.values():
             shelf.waiting.clear()
+            shelf.every = 1
 
     def forget(self, source: str) -> None:
         """The source is gone from the page."""
