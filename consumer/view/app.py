@@ -66,6 +66,6 @@ async def _events(request: Request, hub: Hub) -> Response:
 
 async def _frame(request: Request, hub: Hub) -> Response:
     jpeg = hub.jpeg(request.query_params.get("id", ""))
-    if jpeg is None:
-        return PlainTextResponse("emotion-view: not, or no longer, on the page\n", 404)
+    if jpeg is None:  # or no longer; a 404 would be an error in the browser's console
+        return Response(status_code=204)
     return Response(jpeg, media_type="image/jpeg")

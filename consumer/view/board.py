@@ -224,6 +224,7 @@ class Board:
 def _person(person: Person) -> dict[str, Any]:
     return {
         "track": person.track,
+        "voice": person.voice,
         "label": person.label,
         "seen": person.seen,
         "scores": {label: round(score, 3) for label, score in person.scores.items()},

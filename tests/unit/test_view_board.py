@@ -101,6 +101,7 @@ def test_a_person_is_shown_with_all_that_the_page_draws(board: Board) -> None:
     assert shown["people"] == [
         {
             "track": 4,
+            "voice": 4,
             "label": "happiness",
             "seen": True,
             "scores": {"happiness": 0.9, "neutral": 0.1},

@@ -39,7 +39,8 @@ class Tile {
     );
   }
 
-  update({ track, label, seen, scores }, labels) {
+  update({ track, voice, label, seen, scores }, labels) {
+    this.node.style.gridColumn = voice; // stays where it is when somebody else leaves
     setText(this.number, String(track));
     setText(this.label, label);
     this.number.style.backgroundColor = labels[label]?.colour ?? "gray";
