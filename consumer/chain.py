@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from consumer.merge import Merge
 from consumer.order import Order
 from consumer.people.gate import GateOptions
 from consumer.people.smooth import Smoother, SmoothOptions
 from consumer.people.tracks import Tracker
+from consumer.timeline import Timeline
 from contract.event import EmotionEvent, Record, SourceRecord
 from contract.smoothed import Signal
 
@@ -44,14 +44,14 @@ class Chain:
 
     def __init__(self, options: ChainOptions | None = None) -> None:
         self._options = options or ChainOptions()
-        self._order = Order(self._options.lateness_s)
-        self._merge = Merge(self._options.lateness_s) if self._options.merge else None
+        line = Timeline if self._options.merge else Order
+        self._order = line(self._options.lateness_s)
         self._people: dict[str, _Source] = {}
 
     @property
     def late(self) -> int:
         """Events that came when their place had passed, and were left out."""
-        return self._order.late + (0 if self._merge is None else self._merge.late)
+        return self._order.late
 
     @property
     def missing(self) -> int:
@@ -74,22 +74,13 @@ class Chain:
         """When `due` has something to do, if nothing is put before; None = nothing waits."""
         waiting = [source.silent_at_s for source in self._people.values()]
         waiting.append(self._order.next_due_s())
-        if self._merge is not None:
-            waiting.append(self._merge.next_due_s())
         return min((due_s for due_s in waiting if due_s is not None), default=None)
 
     def flush(self, now_s: float) -> list[Signal]:
         """Everything that waits; at the end."""
-        ordered = self._order.flush()
-        if self._merge is not None:
-            merged = [out for record in ordered for out in self._merge.put(record, now_s)]
-            ordered = merged + self._merge.flush()
-        return [signal for record in ordered for signal in self._see(record, now_s)]
+        return self._signals(self._order.flush(), now_s)
 
     def _signals(self, ordered: list[Record], now_s: float) -> list[Signal]:
-        if self._merge is not None:
-            ordered = [out for record in ordered for out in self._merge.put(record, now_s)]
-            ordered += self._merge.due(now_s)
         return [signal for record in ordered for signal in self._see(record, now_s)]
 
     def _see(self, record: Record, now_s: float) -> Iterator[Signal]:

@@ -157,8 +157,14 @@ class EventReader:
         while (record := self.next_record()) is not None:
             yield record
 
-    def next_record(self) -> Record | None:
-        """The next event or source record; None when stopped, or after `idle_s` of silence.
+    @property
+    def is_away(self) -> bool:
+        """Whether a server does not answer just now, so that nobody knows what it has."""
+        return self._state == "open" and self._subscription.is_away
+
+    def next_record(self, timeout_s: float | None = None) -> Record | None:
+        """The next event or source record; None when stopped, after `idle_s` of silence, or when
+        none came within `timeout_s`.
 
         Asking for it says that the one before is done.
         """
@@ -186,6 +192,11 @@ class EventReader:
                 if silent_s >= self._idle_s:
                     return None
                 wait_s = min(wait_s, self._idle_s - silent_s)
+            if timeout_s is not None:
+                left_s = since_s + timeout_s - time.monotonic()
+                if left_s <= 0:
+                    return None
+                wait_s = min(wait_s, left_s)
             self._subscription.wait(wait_s)
         self._shut_down()
         return None

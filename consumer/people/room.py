@@ -49,14 +49,18 @@ class Room:
             share = shares.setdefault(person.track, _Share(weight, 0.0, 0.0, 0.0))
             share.presence += 1.0 - keep
             share.weight, share.valence, share.arousal = weight, person.valence, person.arousal
-        for track in [t for t, share in shares.items() if share.presence < _FORGET_PRESENCE]:
-            if all(person.track != track for person in people):
-                del shares[track]
+        if len(shares) > len(people):
+            self._forget({person.track for person in people})
         return self._mean()
 
     def clear(self) -> None:
         """Everybody left."""
         self._shares.clear()
+
+    def _forget(self, present: set[int]) -> None:
+        for track, share in list(self._shares.items()):
+            if track not in present and share.presence < _FORGET_PRESENCE:
+                del self._shares[track]
 
     def _mean(self) -> Affect:
         total = valence = arousal = 0.0
@@ -73,5 +77,8 @@ def certainty(scores: Mapping[str, float]) -> float:
     """0 (all emotions alike) .. 1 (one for sure): one minus the normalised Shannon entropy."""
     if len(scores) < 2:
         return 1.0
-    entropy = -sum(p * math.log(p) for p in scores.values() if p > 0.0)
+    entropy = 0.0
+    for p in scores.values():
+        if p > 0.0:
+            entropy -= p * math.log(p)
     return max(0.0, 1.0 - entropy / math.log(len(scores)))

@@ -113,24 +113,26 @@ class Smoother:
         return left
 
     def _person(self, face: TrackedFace, steady: _Steady) -> Person:
-        scores = steady.scores
-        valence, arousal = valence_arousal(scores, self._options.coordinates)
         return Person(
-            face.track, face.voice, face.box, face.face is not None, steady.label, scores, valence,
-            arousal,
+            face.track, face.voice, face.box, face.face is not None, steady.label, steady.scores,
+            *steady.affect,
         )  # fmt: skip
 
 
 class _Steady:
-    """One person's filter and label."""
+    """One person's filter and label; `affect` is valence and arousal."""
 
-    __slots__ = ("_mass", "_seen_s", "_since_s", "_sums", "label", "scores", "voice")
+    __slots__ = (
+        "_labels", "_mass", "_seen_s", "_since_s", "_sums", "affect", "label", "scores", "voice",
+    )  # fmt: skip
 
     def __init__(self, face: TrackedFace, now_s: float) -> None:
         self.voice = face.voice
         self.label = ""
         self.scores: dict[str, float] = {}
-        self._sums: dict[str, float] = {}
+        self.affect = (0.0, 0.0)
+        self._labels: tuple[str, ...] = ()
+        self._sums: list[float] = []
         self._mass = 0.0
         self._seen_s = now_s - _FIRST_S
         self._since_s = -math.inf
@@ -140,17 +142,28 @@ class _Steady:
         self._seen_s = now_s
         keep = math.exp(-dt_s / options.smoothing_s) if options.smoothing_s > 0 else 0.0
         new = 1.0 - keep
-        sums = self._sums
-        if sums.keys() != scores.keys():  # another model took over
-            self._sums = sums = {label: sums.get(label, 0.0) for label in {**sums, **scores}}
+        if self._labels != tuple(scores):
+            self._learn(scores)
+            scores = {label: scores.get(label, 0.0) for label in self._labels}
+        # Lists, not dicts: this is done for every face of every camera.
+        self._sums = [
+            keep * total + new * p for total, p in zip(self._sums, scores.values(), strict=True)
+        ]
         self._mass = mass = keep * self._mass + new
-        for label in sums:
-            sums[label] = keep * sums[label] + new * scores.get(label, 0.0)
         if mass > 0.0:
-            self.scores = {label: total / mass for label, total in sums.items()}
+            self.scores = {
+                label: total / mass for label, total in zip(self._labels, self._sums, strict=True)
+            }
         else:  # two frames at the same moment
             self.scores = dict(scores)
+        self.affect = valence_arousal(self.scores, options.coordinates)
         self._decide(now_s, options)
+
+    def _learn(self, scores: Mapping[str, float]) -> None:
+        """A first face; or another model, with other emotions, took over."""
+        before = dict(zip(self._labels, self._sums, strict=True))
+        self._labels = (*scores, *(label for label in before if label not in scores))
+        self._sums = [before.get(label, 0.0) for label in self._labels]
 
     def _decide(self, now_s: float, options: SmoothOptions) -> None:
         best = max(self.scores, key=self.scores.__getitem__)

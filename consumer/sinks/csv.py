@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
+from consumer.sinks.sink import Unhurried
 from contract.affect import Range
 from contract.smoothed import Person, Signal, SmoothedEvent
 
@@ -17,7 +18,7 @@ _FIXED = (
 )  # fmt: skip
 
 
-class CsvTable:
+class CsvTable(Unhurried):
     """A row for each person in each frame; RFC 4180, with a header.
 
     Times are ISO 8601 in UTC to the microsecond, and nanoseconds since the epoch; `media_s` is the
@@ -41,12 +42,6 @@ class CsvTable:
                 self._head(tuple(person.scores))
             self._rows.writerow(self._row(signal, person))
         self._stream.flush()
-
-    def due_s(self) -> float | None:
-        return None
-
-    def tick(self, now_s: float) -> None:
-        pass
 
     def close(self) -> None:
         if self._labels is None:

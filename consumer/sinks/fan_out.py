@@ -1,4 +1,4 @@
-"""Signals to every sink at once, and none waits for another."""
+"""Signals (or records) to every sink at once, and none waits for another."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
+from typing import Generic, TypeVar
 
 from consumer.sinks.sink import Sink
 from contract.errors import SinkFailed
-from contract.smoothed import Signal
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 QUEUE = 20_000  # signals: 15 cameras at 30 frames/s for more than half a minute
@@ -21,7 +22,7 @@ REPORT_EVERY_S = 30.0
 CLOSE_S = 2.0  # for what waits, at the end
 
 
-class FanOut:
+class FanOut(Generic[T]):
     """Gives each sink a thread and a queue of its own; a context manager.
 
     A sink that is slow loses its oldest signals when its queue is full, one that fails loses what
@@ -32,7 +33,7 @@ class FanOut:
 
     def __init__(
         self,
-        sinks: Iterable[Sink],
+        sinks: Iterable[Sink[T]],
         *,
         queue: int = QUEUE,
         close_s: float = CLOSE_S,
@@ -47,7 +48,7 @@ class FanOut:
         """Signals that did not reach a sink, by its name."""
         return {line.sink.name: line.lost for line in self._lines}
 
-    def __enter__(self) -> FanOut:
+    def __enter__(self) -> FanOut[T]:
         for line in self._lines:
             line.start()
         return self
@@ -60,10 +61,10 @@ class FanOut:
     ) -> None:
         self.close()
 
-    def put(self, signals: Sequence[Signal], now_s: float) -> None:
+    def put(self, items: Sequence[T], now_s: float) -> None:
         """Hand on signals that came at monotonic `now_s`; never waits."""
         for line in self._lines:
-            line.put(signals, now_s)
+            line.put(items, now_s)
 
     def close(self) -> None:
         """Let every sink finish what it has, at most `close_s` seconds together."""
@@ -76,15 +77,15 @@ class FanOut:
             line.raise_failure()
 
 
-class _Line:
+class _Line(Generic[T]):
     """One sink, its queue and its thread."""
 
-    def __init__(self, sink: Sink, queue: int, clock: Callable[[], float]) -> None:
+    def __init__(self, sink: Sink[T], queue: int, clock: Callable[[], float]) -> None:
         self.sink = sink
         self.lost = 0
         self._clock = clock
         self._most = queue
-        self._waiting: deque[tuple[Signal, float]] = deque()
+        self._waiting: deque[tuple[T, float]] = deque()
         self._wake = threading.Condition()
         self._is_closing = False
         self._failure: BaseException | None = None
@@ -99,10 +100,10 @@ class _Line:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, signals: Sequence[Signal], now_s: float) -> None:
+    def put(self, items: Sequence[T], now_s: float) -> None:
         self.raise_failure()
         with self._wake:
-            self._waiting.extend((signal, now_s) for signal in signals)
+            self._waiting.extend((item, now_s) for item in items)
             while len(self._waiting) > self._most:
                 self._waiting.popleft()
                 self._lose("it is too slow")
@@ -148,8 +149,8 @@ class _Line:
                 if due_s is not None and due_s <= now_s:
                     return lambda: self.sink.tick(now_s)
                 if self._waiting:
-                    signal, came_s = self._waiting.popleft()
-                    return lambda: self.sink.write(signal, came_s)
+                    item, came_s = self._waiting.popleft()
+                    return lambda: self.sink.write(item, came_s)
                 if self._is_closing:
                     return None
                 self._wake.wait(None if due_s is None else due_s - now_s)

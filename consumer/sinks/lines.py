@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
+from consumer.sinks.sink import Unhurried
 from contract.smoothed import Signal
 
 
-class SignalLines:
+class SignalLines(Unhurried):
     """One JSON object a line, named as on the wire; each is written at once."""
 
     def __init__(self, stream: TextIO, name: str = "json lines") -> None:
@@ -19,12 +20,6 @@ class SignalLines:
         """Raises `BrokenPipeError` when nobody reads any more."""
         self._stream.write(json.dumps(signal.to_dict(), ensure_ascii=False) + "\n")
         self._stream.flush()
-
-    def due_s(self) -> float | None:
-        return None
-
-    def tick(self, now_s: float) -> None:
-        pass
 
     def close(self) -> None:
         self._stream.flush()

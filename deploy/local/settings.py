@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from consumer.play_settings import PlaySettings
 from contract import wire
 from contract.process.gpus import VISIBLE, usable_gpus
 from contract.process.settings import ENV_PREFIX, RoleSettings
@@ -20,7 +21,7 @@ EMBEDDED = "embedded"
 _BATCH = 8  # frames that a worker on a CPU takes at once, for each core and two times more
 
 
-class UpSettings(RoleSettings):
+class UpSettings(PlaySettings, RoleSettings):
     """The whole system on one machine: a server, workers, a producer and a live view.
 
     Examples:
@@ -29,6 +30,8 @@ class UpSettings(RoleSettings):
       emotion-up a.mp4 b.mp4 --events out.jsonl --annotate out.mp4
       emotion-up video.mp4 --no-realtime        as fast as the machine can
       emotion-up folder/ --detect-every 3       many sources on a small machine
+      emotion-up 0 --osc 127.0.0.1:9000         play: to Max, Pure Data, SuperCollider
+      emotion-up video.mp4 --midi take.mid --csv take.csv
 
     A file gives exactly one event for every frame. Every flag can be set in the environment:
     --max-width is EMOTION_MAX_WIDTH.

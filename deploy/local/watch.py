@@ -102,6 +102,7 @@ class Watch:
 
     def _take_in(self, timeout_s: float) -> None:
         self._collector.add(self._feed.take(timeout_s), time.monotonic())
+        self._collector.see(self._feed.take_signals())
 
     def _count(self) -> None:
         now_s = time.monotonic()
