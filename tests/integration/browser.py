@@ -40,7 +40,7 @@ class Browser:
         self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def run(self, expression: str) -> Any:
-        return self._driver.execute_script(f"return {expression}")
+        return self._driver.execute_script(f"return {expression.strip()}")
 
     def texts(self, selector: str) -> list[str]:
         """Of all elements that match, as they are on the page."""

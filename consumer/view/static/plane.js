@@ -18,7 +18,8 @@ class Trail {
     );
     this.dot = drawing("circle", { class: "dot", r: 9 });
     this.number = drawing("text", { class: "number", "text-anchor": "middle", dy: "0.35em" });
-    this.node = drawing("g", {}, ...this.pieces, this.dot, this.number);
+    this.lines = drawing("g", {}, ...this.pieces);
+    this.head = drawing("g", {}, this.dot, this.number);
   }
 
   add({ at, label }, now) {
@@ -41,8 +42,8 @@ class Trail {
       this.pieces[at].style.color = colour(next.label);
       next = line[0] ?? next;
     }
-    this.node.style.color = colour(person.label);
-    this.node.classList.toggle("unseen-now", !person.seen);
+    this.head.style.color = colour(person.label);
+    for (const node of [this.lines, this.head]) node.classList.toggle("unseen-now", !person.seen);
     setAttribute(this.dot, "cx", x(person.at[0]));
     setAttribute(this.dot, "cy", y(person.at[1]));
     setAttribute(this.number, "x", x(person.at[0]));
@@ -57,7 +58,8 @@ export class Plane {
       drawing("text", { class: "axis", x: at[0], y: at[1], "text-anchor": anchor }, text);
     this.marks = drawing("g");
     this.trails = new Map();
-    this.trailLayer = drawing("g");
+    this.lines = drawing("g");
+    this.heads = drawing("g"); // above the lines of others
     this.room = drawing("path", { class: "room", d: "M0-11 11 0 0 11-11 0Z" });
     this.node = drawing(
       "svg",
@@ -69,7 +71,8 @@ export class Plane {
       word("pleasant", [97, -5], "end"),
       word("unpleasant", [-97, -5], "start"),
       this.marks,
-      this.trailLayer,
+      this.lines,
+      this.heads,
       this.room,
     );
     this.described = 0;
@@ -80,7 +83,8 @@ export class Plane {
     const present = new Set(people.map((person) => person.track));
     for (const [track, trail] of this.trails) {
       if (!present.has(track)) {
-        trail.node.remove();
+        trail.lines.remove();
+        trail.head.remove();
         this.trails.delete(track);
       }
     }
@@ -88,7 +92,8 @@ export class Plane {
       if (!this.trails.has(person.track)) {
         const trail = new Trail();
         this.trails.set(person.track, trail);
-        this.trailLayer.append(trail.node);
+        this.lines.append(trail.lines);
+        this.heads.append(trail.head);
       }
       this.trails.get(person.track).add(person, now);
     }
