@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 import redis
 
 from consumer.view.live import LiveView
 from contract.connect import connect
 from contract.errors import UsageError
-from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
-from contract.frame import FrameMessage
-from contract.keys import PARTITIONS, Keys, config_key, partition_of
+from contract.keys import partition_of
+from tests.integration.hand_camera import Camera, jpeg
 from tests.integration.pages import Page, get, get_frame
 from tests.integration.processes import RoleProcess
 from tests.integration.redis_cluster import Cluster
@@ -31,63 +26,9 @@ from tests.integration.servers import TroubledServer
 TOKEN = "0123456789abcdef-_~."
 
 
-def jpeg(shade: int = 128) -> bytes:
-    done, data = cv2.imencode(".jpg", np.full((48, 64, 3), shade, np.uint8))
-    assert done
-    return data.tobytes()
-
-
 def source(state: dict[str, Any], name: str = "cam") -> dict[str, Any]:
     found: dict[str, Any] = next((item for item in state["sources"] if item["name"] == name), {})
     return found
-
-
-class Camera:
-    """Frames and their events, published by hand: the worker is done `delay_s` later."""
-
-    def __init__(self, client: redis.Redis, name: str = "cam", partitions: int = 1) -> None:
-        self._client = client
-        self.name = name
-        self._keys = Keys(partition=partition_of(name, partitions))
-        self._seq = 0
-        client.hset(config_key("emotion"), PARTITIONS, str(partitions))
-
-    def record(self, state: Any) -> None:
-        record = SourceRecord(self.name, "s1", state, time.time_ns())
-        self._client.xadd(self._keys.events, {b"m": record.encode()})
-
-    def shoot(self) -> None:
-        """One frame into the stream, out of it again, and its event."""
-        now_ns = time.time_ns()
-        frame = FrameMessage(
-            self.name, "s1", self._seq, now_ns, None, 64, 48, jpeg(self._seq % 256)
-        )
-        entry = self._client.xadd(self._keys.frames, {b"m": frame.encode()})
-        scores = {"happiness": 0.9, "neutral": 0.1}
-        face = FaceEmotion(Box(10, 5, 40, 45), 0.99, "happiness", scores, 0.729, 0.459, 0.5)
-        event = EmotionEvent(
-            self.name, "s1", self._seq, now_ns, None, time.time_ns(), 64, 48, "m@1", (face,)
-        )
-        self._client.xdel(self._keys.frames, entry)
-        self._client.xadd(self._keys.events, {b"m": event.encode()})
-        self._seq += 1
-
-    @contextmanager
-    def running(self, fps: float = 50.0) -> Iterator[None]:
-        """It films during the block."""
-        stop = threading.Event()
-
-        def film() -> None:
-            while not stop.wait(1 / fps):
-                self.shoot()
-
-        thread = threading.Thread(target=film, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(10)
 
 
 @pytest.fixture
@@ -136,19 +77,19 @@ def test_the_picture_goes_on_and_no_faster_than_asked(
 
 
 def test_frames_and_counts_are_only_asked_for_while_a_page_is_open(
-    view: LiveView, camera: Camera, redis_client: redis.Redis, wait_until: Callable[..., None]
+    view: LiveView, redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None]
 ) -> None:
     def connections() -> int:
         clients: Any = redis_client.client_list()
         return len(clients)
 
-    with camera.running():
-        with Page(view.port) as page:
-            page.until(lambda state: source(state).get("picture"))
-            with_page = connections()
-        wait_until(lambda: connections() == with_page - 2, what="both have let go")
-        with Page(view.port):
-            wait_until(lambda: connections() == with_page, what="both are back")
+    with connect(redis_url) as client, Camera(client).running():
+        always = 4  # of two fixtures, of the camera, of the view for the events
+        wait_until(lambda: connections() == always, what="nobody looks")
+        for _ in range(2):
+            with Page(view.port):
+                wait_until(lambda: connections() == always + 2, what="both are there")
+            wait_until(lambda: connections() == always, what="both have let go")
 
 
 def pictured(view: LiveView, client: redis.Redis) -> int:
@@ -182,7 +123,9 @@ def test_a_camera_that_is_lost_and_a_file_that_is_over_are_told_from_one_that_is
         state = page.until(lambda state: source(state).get("state") == "offline")
         assert source(state)["for"] < 30
         assert source(state)["people"] == []
-        camera.record("ended")
+        camera.record("started", "s2")
+        page.until(lambda state: source(state).get("state") == "up")
+        camera.record("ended", "s2")
         page.until(lambda state: source(state).get("state") == "ended")
 
 
