@@ -27,13 +27,6 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,128}")  # passes through URL and cookie
 _JOIN_S = 1.0
 
 
-def check_token(token: str) -> str:
-    """`token`, if it can be one. Raises `ValueError`, which does not show it."""
-    if not _TOKEN.fullmatch(token):
-        raise ValueError("expected 16 to 128 letters, digits and . _ ~ -")
-    return token
-
-
 class LiveView:
     """Serves the page while in its `with` block.
 
@@ -65,10 +58,9 @@ class LiveView:
         local = is_loopback(host)
         if token is None and not local:
             token = secrets.token_urlsafe(24)
-        try:
-            self._token = None if token is None else check_token(token)
-        except ValueError as error:
-            raise UsageError(f"--token: {error}") from error
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise UsageError("--token: expected 16 to 128 letters, digits and . _ ~ -")
+        self._token = token
         self._stop = threading.Event()
         self._failure: Exception | None = None
         hub = Hub(Board(redacted(redis_url)))

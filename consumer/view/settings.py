@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from consumer.view.live import check_token
 from contract.process.settings import RoleSettings
 
 
@@ -44,8 +43,3 @@ class ViewSettings(RoleSettings):
         "not this machine alone, else none",
     )
     open: bool = Field(False, description="open the page in the browser")
-
-    @field_validator("token")
-    @classmethod
-    def _token(cls, value: str | None) -> str | None:
-        return None if value is None else check_token(value)

@@ -256,6 +256,13 @@ def test_arguments_that_cannot_be_used_are_named(redis_url: str) -> None:
         LiveView("http://here", port=0)
 
 
+def test_a_token_that_cannot_be_one_is_not_shown(redis_url: str) -> None:
+    bad = {"EMOTION_TOKEN": "s3cret"}
+    with RoleProcess("consumer.view", "--redis", redis_url, environment=bad) as role:
+        assert role.wait() == 2
+    assert role.lines == ["emotion-view: --token: expected 16 to 128 letters, digits and . _ ~ -"]
+
+
 def test_a_port_in_use_is_named(redis_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
