@@ -157,11 +157,19 @@ class EventReader:
         while (record := self.next_record()) is not None:
             yield record
 
-    def next_record(self) -> Record | None:
-        """The next event or source record; None when stopped, or after `idle_s` of silence.
+    @property
+    def fetched_at_s(self) -> float:
+        """When Redis was last asked, monotonic: those fetched together have come at one time."""
+        return self._subscription.fetched_at_s
+
+    def next_record(self, idle_s: float | None = None) -> Record | None:
+        """The next event or source record; None when stopped, or after `idle_s` of silence (if not
+        given, that of the reader).
 
         Asking for it says that the one before is done.
         """
+        if idle_s is None:
+            idle_s = self._idle_s
         self._open()
         self._thread = threading.get_ident()
         self._finish_in_hand()
@@ -180,12 +188,12 @@ class EventReader:
                 self._finish(delivery)
                 continue
             wait_s = self._block_s
-            if self._idle_s is not None and not self._subscription.is_away:
+            if idle_s is not None and not self._subscription.is_away:
                 # An outage is not silence.
                 silent_s = time.monotonic() - max(since_s, self._subscription.back_at_s)
-                if silent_s >= self._idle_s:
+                if silent_s >= idle_s:
                     return None
-                wait_s = min(wait_s, self._idle_s - silent_s)
+                wait_s = min(wait_s, idle_s - silent_s)
             self._subscription.wait(wait_s)
         self._shut_down()
         return None
