@@ -99,6 +99,7 @@ class EventReader:
         self.missed = 0
         self.repeats = 0
         self.undecodable: Counter[str] = Counter()
+        self.fetched_at_s = 0.0  # when Redis was last asked, monotonic; what came then has one time
         self.last_id: str | None = None  # of the stream entry that was handed out last
         self.done_id: str | None = None  # of the one that was done with last, handed out or skipped
         check_url(url)
@@ -157,11 +158,6 @@ class EventReader:
         while (record := self.next_record()) is not None:
             yield record
 
-    @property
-    def fetched_at_s(self) -> float:
-        """When Redis was last asked, monotonic: those fetched together have come at one time."""
-        return self._subscription.fetched_at_s
-
     def next_record(self, idle_s: float | None = None) -> Record | None:
         """The next event or source record; None when stopped, or after `idle_s` of silence (if not
         given, that of the reader).
@@ -177,6 +173,7 @@ class EventReader:
         while not self._is_stopped():
             if self._subscription.needs_fetch():
                 self._subscription.fetch()
+                self.fetched_at_s = time.monotonic()
                 self._tell_missed()  # before the events that come after the gap
             delivery = self._subscription.take()
             if delivery is not None:

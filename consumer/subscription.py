@@ -11,9 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from consumer.progress import Missed
 from consumer.streams import EventStreams, Stream
@@ -33,8 +32,7 @@ _ACKNOWLEDGE_AFTER = 64
 _ACKNOWLEDGE_AFTER_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One entry in our hands."""
 
     stream: Stream
@@ -54,9 +52,8 @@ class Subscription:
 
     A stream whose server is away is left out until its next try is due; the others are read.
     `missed` is what was trimmed unread since the owner last emptied it. `back_at_s` is when Redis
-    last came back, `fetched_at_s` when it was last asked for entries, monotonic. Methods raise
-    `BrokerUnavailable` when an outage of all streams is too long and `BrokerError` when Redis
-    refuses a command.
+    last came back, monotonic. Methods raise `BrokerUnavailable` when an outage of all streams is
+    too long and `BrokerError` when Redis refuses a command.
     """
 
     def __init__(
@@ -80,7 +77,7 @@ class Subscription:
         self._is_stopped = is_stopped
         self._opened: set[int] = set()
         self._fetched: deque[Delivery] = deque()
-        self.fetched_at_s = 0.0
+        self._fetched_at_s = 0.0
         self._done: list[Delivery] = []
         self._done_since_s = 0.0
         self.missed: list[Missed] = []
@@ -132,7 +129,7 @@ class Subscription:
             if batch is not None:
                 self._note(batch.missed)
                 self._fetched.extend(Delivery(stream, *entry) for entry in batch.entries)
-        self.fetched_at_s = time.monotonic()
+        self._fetched_at_s = time.monotonic()
 
     def wait(self, longest_s: float) -> None:
         """Until there is something to fetch, at most `longest_s` and `MAX_BLOCK_S`."""
@@ -235,7 +232,7 @@ class Subscription:
     def _is_stale(self) -> bool:
         return (
             self._stale_after_s is not None
-            and time.monotonic() - self.fetched_at_s >= self._stale_after_s
+            and time.monotonic() - self._fetched_at_s >= self._stale_after_s
         )
 
     def _note(self, missed: Missed) -> None:
