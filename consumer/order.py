@@ -20,7 +20,7 @@ class Order:
 
         order = Order(lateness_s=0.2)
         while True:
-            record = reader.next_record(idle_s=0.02)
+            record = reader.next_record(timeout_s=0.02)
             now_s = reader.fetched_at_s
             play(order.due(now_s) if record is None else order.put(record, now_s))
 

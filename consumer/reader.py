@@ -158,14 +158,17 @@ class EventReader:
         while (record := self.next_record()) is not None:
             yield record
 
-    def next_record(self, idle_s: float | None = None) -> Record | None:
-        """The next event or source record; None when stopped, or after `idle_s` of silence (if not
-        given, that of the reader).
+    @property
+    def is_away(self) -> bool:
+        """Whether a server does not answer just now, so that nobody knows what it has."""
+        return self._state == "open" and self._subscription.is_away
+
+    def next_record(self, timeout_s: float | None = None) -> Record | None:
+        """The next event or source record; None when stopped, after `idle_s` of silence, or when
+        none came within `timeout_s`.
 
         Asking for it says that the one before is done.
         """
-        if idle_s is None:
-            idle_s = self._idle_s
         self._open()
         self._thread = threading.get_ident()
         self._finish_in_hand()
@@ -185,12 +188,17 @@ class EventReader:
                 self._finish(delivery)
                 continue
             wait_s = self._block_s
-            if idle_s is not None and not self._subscription.is_away:
+            if self._idle_s is not None and not self._subscription.is_away:
                 # An outage is not silence.
                 silent_s = time.monotonic() - max(since_s, self._subscription.back_at_s)
-                if silent_s >= idle_s:
+                if silent_s >= self._idle_s:
                     return None
-                wait_s = min(wait_s, idle_s - silent_s)
+                wait_s = min(wait_s, self._idle_s - silent_s)
+            if timeout_s is not None:
+                left_s = since_s + timeout_s - time.monotonic()
+                if left_s <= 0:
+                    return None
+                wait_s = min(wait_s, left_s)
             self._subscription.wait(wait_s)
         self._shut_down()
         return None

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from consumer.play_settings import PlaySettings
 from consumer.progress import parse_start
 from contract.process.settings import RedisTimeout, RoleSettings
 
 
-class EventsSettings(RoleSettings):
-    """Watch the emotions of a running system, or pass them on as JSON lines.
+class EventsSettings(PlaySettings, RoleSettings):
+    """Watch the emotions of a running system, or pass them on: as lines, OSC, MIDI, CSV.
 
     Examples:
-      emotion-events                                      what comes from now on, as a table
+      emotion-events                                      faces from now on, as a table
+      emotion-events --smoothed                           people, steady, and the mood of the room
+      emotion-events --osc 127.0.0.1:9000                 the same to Max, Pure Data, SuperCollider
+      emotion-events --osc 127.0.0.1:9000 --smoothing 1s --dwell 2s --rate 20Hz
+      emotion-events --midi take.mid --csv take.csv
       emotion-events --format jsonl --source lobby | jq .faces
       emotion-events --from beginning --format jsonl --idle 1 > seen.jsonl
       emotion-events --group recorder --format jsonl      goes on where it stopped
       emotion-events status                               sources, backlog, workers, dead letters
                                                           (emotion-events status --help)
+      emotion-events record FILE, emotion-events replay FILE   a session, kept and played again
 
     A Redis that is not there at the start ends it at once with exit code 1. One that still loads
     its data, or goes away later, is waited for, up to --redis-timeout.
@@ -31,8 +37,15 @@ class EventsSettings(RoleSettings):
     # Without "all", a field with an alias would be read from the variable FROM.
     model_config = SettingsConfigDict(env_prefix_target="all")
 
-    format: Literal["table", "jsonl"] = Field(
-        "table", description="a table for people, or one JSON object a line for programs"
+    format: Literal["table", "jsonl", "csv"] = Field(
+        "table",
+        description="of standard output: a table for people, one JSON object a line for programs, "
+        "or comma-separated values (with --smoothed)",
+    )
+    smoothed: bool = Field(
+        False,
+        description="show what --osc and the like send: people instead of faces, steady, and who "
+        "comes, goes or changes",
     )
     from_: str = Field(
         "now",
@@ -62,6 +75,12 @@ class EventsSettings(RoleSettings):
         description="end after so many seconds without an event",
     )
     redis_timeout: RedisTimeout = 60.0
+
+    @model_validator(mode="after")
+    def _csv_of_people(self) -> Self:
+        if self.format == "csv" and not self.smoothed:
+            raise ValueError("--format csv: a row is a person, so it needs --smoothed")
+        return self
 
     @field_validator("from_")
     @classmethod

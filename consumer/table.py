@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from contract.console import Console
-from contract.event import EmotionEvent, FaceEmotion, Record, SourceRecord
+from contract.event import FaceEmotion, Record, SourceRecord
 from contract.palette import hex_colour_of
 
 _TIME_CHARS = len("12:34:56.789")
@@ -18,58 +18,62 @@ _SEQ_CHARS = 7
 _LATENCY_CHARS = 10
 
 
-class EventTable:
-    """Writes a row for each record; columns are aligned, the source's as wide as its longest id.
+class RowPrinter:
+    """Prints rows whose columns are aligned, the source's as wide as its longest id; `heading` is
+    that of the last column. Times are local wall-clock times."""
 
-    Times are local wall-clock times of the capture; latency is capture to publication.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, heading: str) -> None:
         self._console = Console(file=stream, highlight=False)
+        self._heading = heading
         self._source_cells = 0
 
-    def write(self, record: Record) -> None:
+    def write(self, at_ns: int, source: str, seq: str, latency: str, what: Text) -> None:
         """Raises `BrokenPipeError` when nobody reads any more."""
         if not self._source_cells:
-            self._source_cells = max(_LEAST_SOURCE_CELLS, cell_len(record.source))
-            self._print(self._row("time", "source", "seq", "latency", Text("faces"), "bold"))
-        self._source_cells = max(self._source_cells, cell_len(record.source))
-        if isinstance(record, SourceRecord):
-            self._print(self._source_row(record))
-        else:
-            self._print(self._event_row(record))
+            self._source_cells = max(_LEAST_SOURCE_CELLS, cell_len(source))
+            self._print("time", "source", "seq", "latency", Text(self._heading), "bold")
+        self._source_cells = max(self._source_cells, cell_len(source))
+        self._print(clock_time(at_ns), source, seq, latency, what, "dim")
 
-    def _event_row(self, event: EmotionEvent) -> Text:
-        return self._row(
-            clock_time(event.captured_at_ns),
-            event.source,
-            str(event.seq),
-            f"{event.latency_s * 1000:,.0f} ms",
-            _faces(event.faces),
-        )
-
-    def _source_row(self, record: SourceRecord) -> Text:
-        what: str = record.state
-        if record.frames is not None:
-            frames = "1 frame" if record.frames == 1 else f"{record.frames:,} frames"
-            what = f"{what}, {'expects' if record.state == 'started' else 'after'} {frames}"
-        style = "bold red" if record.state == "offline" else "bold"
-        return self._row(clock_time(record.at_ns), record.source, "", "", Text(what, style))
-
-    def _row(
-        self, at: str, source: str, seq: str, latency: str, what: Text, style: str = ""
-    ) -> Text:
+    def _print(self, at: str, source: str, seq: str, latency: str, what: Text, style: str) -> None:
         cells = (
             at.ljust(_TIME_CHARS),
             set_cell_size(source, self._source_cells),
             seq.rjust(_SEQ_CHARS),
             latency.rjust(_LATENCY_CHARS),
         )
-        return Text.assemble(("  ".join(cells), style or "dim"), "  ", what)
-
-    def _print(self, row: Text) -> None:
+        row = Text.assemble(("  ".join(cells), style), "  ", what)
         # Soft: a line as long as it is, for grep; a terminal wraps it by itself.
         self._console.print(row, soft_wrap=True)
+
+
+class EventTable:
+    """Writes a row for each record; latency is capture to publication."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._rows = RowPrinter(stream, "faces")
+
+    def write(self, record: Record) -> None:
+        """Raises `BrokenPipeError` when nobody reads any more."""
+        if isinstance(record, SourceRecord):
+            self._rows.write(record.at_ns, record.source, *source_row(record))
+        else:
+            self._rows.write(
+                record.captured_at_ns,
+                record.source,
+                str(record.seq),
+                f"{record.latency_s * 1000:,.0f} ms",
+                _faces(record.faces),
+            )
+
+
+def source_row(record: SourceRecord) -> tuple[str, str, Text]:
+    """The last three columns of a source record: no number, no latency, what happened."""
+    what: str = record.state
+    if record.frames is not None:
+        frames = "1 frame" if record.frames == 1 else f"{record.frames:,} frames"
+        what = f"{what}, {'expects' if record.state == 'started' else 'after'} {frames}"
+    return "", "", Text(what, "bold red" if record.state == "offline" else "bold")
 
 
 def clock_time(epoch_ns: int) -> str:

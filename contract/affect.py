@@ -7,6 +7,7 @@ Journal of Research in Personality 11 (1977), 273-294: mean pleasure and arousal
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +44,17 @@ class Affect:
 
     def to_dict(self) -> dict[str, float]:
         return {"valence": self.valence, "arousal": self.arousal}
+
+
+class Range(enum.Enum):
+    """How valence and arousal are written for programs that want another range than -1..1."""
+
+    SIGNED = "-1..1"
+    UNIT = "0..1"
+
+    def __call__(self, value: float) -> float:
+        """A value of -1..1 in this range."""
+        return value if self is Range.SIGNED else (value + 1.0) / 2.0
 
 
 def valence_arousal(

@@ -53,6 +53,11 @@ class Keys:
         return self._key("smoothed")
 
     @property
+    def smoother(self) -> str:
+        """String: the process that writes `smoothed` just now, with a TTL."""
+        return self._key("smoother")
+
+    @property
     def dead(self) -> str:
         """Stream of dead letters: ``reason``, ``detail``, ``attempts``, ``frame`` (its id in the
         frames stream), ``at_ns``, and the original bytes ``m``; in place of too many of them their

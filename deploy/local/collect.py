@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from contract.event import EmotionEvent, Record
+from contract.smoothed import Signal
 from deploy.local.annotate import Sightings
 from deploy.local.events_file import EventsFile
 from deploy.local.tally import Tally
@@ -17,6 +18,11 @@ class Collector:
         self.tally = Tally()
         self.sightings = sightings
         self._events_file = events_file
+
+    def see(self, signals: Iterable[Signal]) -> None:
+        """Take in who is there."""
+        for signal in signals:
+            self.tally.see(signal)
 
     def add(self, records: Iterable[Record], now_s: float) -> None:
         """Take in records that arrived at monotonic `now_s`."""

@@ -1,26 +1,34 @@
-"""The events of this run, read in a thread of its own so that the view never waits for Redis."""
+"""The events of this run, read and played in a thread of its own: the view never waits for Redis,
+and no instrument for the view."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Collection
 from types import TracebackType
 
+from consumer.play import Play
 from consumer.progress import EntryId, format_id, parse_id
 from consumer.reader import EventReader
 from contract.event import Record
+from contract.smoothed import Signal
 
 CLOSE_TIMEOUT_S = 1.0
+LONGEST_WAIT_S = 0.5
 
 
 class Feed:
-    """Reads the records of `sources` that follow the entry `start`; a context manager.
+    """Reads the records of `sources` that follow the entry `start`, and gives them to `play`, which
+    is open; a context manager.
 
     Other producers on the same server write to the same stream: their sources are passed over.
     """
 
-    def __init__(self, url: str, prefix: str, start: EntryId, sources: Collection[str]) -> None:
+    def __init__(
+        self, url: str, prefix: str, start: EntryId, sources: Collection[str], play: Play
+    ) -> None:
         self._stop = threading.Event()
         self._reader = EventReader(
             url,
@@ -30,7 +38,9 @@ class Feed:
             stop=self._stop,
         )
         self._sources = frozenset(sources)
+        self._play = play
         self._records: deque[Record] = deque()
+        self._signals: deque[Signal] = deque()
         self._start = start
         self._failure: BaseException | None = None
         self._has_failed = threading.Event()
@@ -66,6 +76,10 @@ class Feed:
             raise self._failure
         return records
 
+    def take_signals(self) -> list[Signal]:
+        """What `play` made of them since the last call."""
+        return [self._signals.popleft() for _ in range(len(self._signals))]
+
     def has_read(self, entry: EntryId) -> bool:
         """Whether everything up to `entry` was read; the next `take` returns the rest of it."""
         # Not the last one handed out: behind that there can be some that the reader skips.
@@ -75,9 +89,15 @@ class Feed:
     def _read(self) -> None:
         try:
             with self._reader as reader:
-                for record in reader.records():
-                    if record.source in self._sources:
+                while not self._stop.is_set():
+                    wait_s = self._play.wait_s(time.monotonic(), LONGEST_WAIT_S)
+                    record = reader.next_record(wait_s)
+                    now_s = time.monotonic()
+                    self._signals.extend(self._play.due(now_s))
+                    if record is not None and record.source in self._sources:
                         self._records.append(record)
+                        self._signals.extend(self._play.put(record, now_s))
+            self._signals.extend(self._play.flush(time.monotonic()))
         except BaseException as error:  # `take` raises it: nothing dies in silence here
             self._failure = error
             self._has_failed.set()

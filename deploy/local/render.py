@@ -8,9 +8,9 @@ from rich.console import Group
 from rich.text import Text
 
 from contract.palette import hex_colour_of
-from deploy.local.people import Person
+from contract.smoothed import Person
 from deploy.local.status import Status
-from deploy.local.tally import Percentiles, SourceTally, Tally
+from deploy.local.tally import Percentiles, SourceTally, Tally, share_of
 
 MAX_WIDTH = 100  # columns; longer bars say no more
 MAX_PEOPLE = 4  # rows a source
@@ -46,7 +46,7 @@ class Renderer:
         return Group(*lines)
 
     def _source(self, source: SourceTally, now_s: float, width: int) -> list[Text]:
-        people = source.people.present()
+        people = source.people
         rows = max(self._rows.get(source.source, 1), min(len(people), MAX_PEOPLE))
         self._rows[source.source] = rows
         if source.is_over:
@@ -95,8 +95,8 @@ def _heading(source: SourceTally, now_s: float, width: int) -> Text:
 def _person(person: Person, width: int) -> Text:
     colour = hex_colour_of(person.label)
     line = Text("    ").append(f"{person.label:<{LABEL_WIDTH}}", style=colour)
-    line.append_text(bar(person.share, width - FACE_BAR_MARGIN, colour))
-    return line.append(f"  {person.share:4.0%}")
+    line.append_text(bar(share_of(person), width - FACE_BAR_MARGIN, colour))
+    return line.append(f"  {share_of(person):4.0%}")
 
 
 def _recently(source: SourceTally, more: int, now_s: float) -> Text:
@@ -130,8 +130,8 @@ def _one_line(source: SourceTally, now_s: float) -> Text:
     if source.total:
         line.append(f"{min(1.0, source.events / source.total):4.0%}  ", style=_DIM)
     line.append(f"{source.window(now_s).frames_per_s:5.1f} frames/s  ", style=_DIM)
-    for person in source.people.present():
-        line.append(f"{person.label} {person.share:.0%}  ", style=hex_colour_of(person.label))
+    for person in source.people:
+        line.append(f"{person.label} {share_of(person):.0%}  ", style=hex_colour_of(person.label))
     return line
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from consumer.play import Play
 from contract.connect import check, connect
 from contract.console import LastingConsole
 from contract.errors import SourceError
@@ -34,6 +35,8 @@ def run(settings: UpSettings) -> int:
     sources = find_sources(settings.source, settings.source_id)
     videos = AnnotatedVideos(settings.annotate, sources) if settings.annotate else None
     outputs = [("--events", settings.events)] if settings.events else []
+    outputs += [("--csv", settings.csv)] if settings.csv else []
+    outputs += [("--jsonl", settings.jsonl)] if settings.jsonl else []
     outputs += [("--annotate", path) for path in videos.outputs] if videos else []
     check_outputs(outputs, settings.source)
     if settings.redis != EMBEDDED:
@@ -50,11 +53,14 @@ def run(settings: UpSettings) -> int:
         parts = stack.enter_context(Parts(settings))
         run_counts = RunCounts(stack.enter_context(connect(parts.url)), parts.url, settings.prefix)
         ids = [source.id for source in sources]
-        feed = Feed(parts.url, settings.prefix, run_counts.newest_event, ids)
+        play = stack.enter_context(Play(settings, parts.url, settings.prefix))
+        feed = Feed(parts.url, settings.prefix, run_counts.newest_event, ids, play)
         with feed, make_view(console, quiet=settings.quiet) as view:
             view.say(_read_along(parts.url, settings.prefix))
             watch = Watch(parts, feed, run_counts, collector, view)
             parts.start_workers()
+            if settings.view:
+                parts.start_view()
             # The workers take seconds to load TensorFlow, and all cores. A video that began before
             # that would have the loading in its latency. What can't be played need not wait.
             at_once = not _can_play(sources)

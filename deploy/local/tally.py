@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from contract.event import EmotionEvent, Record, SourceRecord, SourceState
-from deploy.local.people import People
+from contract.smoothed import Person, Signal, SmoothedEvent, Transition
 
 WINDOW_S = 5.0
 
@@ -70,7 +70,7 @@ class SourceTally:
         self.faces = 0
         self.labels: Counter[str] = Counter()
         self.latencies_s = array("d")
-        self.people = People()
+        self.people: tuple[Person, ...] = ()  # from left to right
         self.latest: EmotionEvent | None = None
         self.first_captured_at_ns: int | None = None
         self.last_published_at_ns = 0
@@ -120,7 +120,6 @@ class SourceTally:
         self.faces += len(labels)
         self.labels.update(labels)
         self.latencies_s.append(event.latency_s)
-        self.people.see(event)
         if self.latest is None or event.captured_at_ns >= self.latest.captured_at_ns:
             self.latest = event
         if self.first_captured_at_ns is None:
@@ -130,6 +129,13 @@ class SourceTally:
         self.last_published_at_ns = max(self.last_published_at_ns, event.published_at_ns)
         self._recent.append((now_s, event.latency_s, labels))
         self._trim(now_s)
+
+    def see(self, signal: SmoothedEvent | Transition) -> None:
+        """Take note of who is there."""
+        if isinstance(signal, SmoothedEvent):
+            self.people = tuple(sorted(signal.people, key=lambda person: person.box.left))
+        elif signal.change == "person_left":
+            self.people = tuple(p for p in self.people if p.track != signal.track)
 
     def mark(self, record: SourceRecord) -> None:
         """Take note of a start or an end."""
@@ -185,6 +191,11 @@ class Tally:
         else:
             source.add(record, now_s)
 
+    def see(self, signal: Signal) -> None:
+        """Take note of who is there; source records are for `add`."""
+        if not isinstance(signal, SourceRecord) and signal.source in self.sources:
+            self.sources[signal.source].see(signal)
+
     @property
     def events(self) -> int:
         return sum(source.events for source in self.sources.values())
@@ -223,6 +234,11 @@ class Tally:
     @property
     def frames_per_s(self) -> float:
         return self.events / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+
+def share_of(person: Person) -> float:
+    """The smoothed probability of the person's label."""
+    return person.scores.get(person.label, 0.0)
 
 
 def _quantile(ordered: Sequence[float], part: float) -> float:

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from deploy.local.render import Renderer
 from deploy.local.status import Status
-from deploy.local.tally import SourceTally, Tally
+from deploy.local.tally import SourceTally, Tally, share_of
 
 PLAIN_EVERY_S = 0.5  # of one source's lines in a log
 
@@ -127,7 +127,7 @@ def _line(source: SourceTally, now_s: float) -> str:
     window = source.window(now_s)
     latest = source.latest
     media = f"  {latest.pts_ns / 1e9:.2f} s" if latest and latest.pts_ns is not None else ""
-    people = ", ".join(f"{p.label} {p.share:.0%}" for p in source.people.present()) or "nobody"
+    people = ", ".join(f"{p.label} {share_of(p):.0%}" for p in source.people) or "nobody"
     latency = f", {window.latency.p50_s * 1e3:.0f} ms" if window.latency else ""
     done = f"{min(1.0, source.events / source.total):.0%}, " if source.total else ""
     return f"{source.source}{media}  {people}  ({done}{window.frames_per_s:.1f} frames/s{latency})"

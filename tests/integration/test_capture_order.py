@@ -39,7 +39,7 @@ def read_all(url: str, orders: Order | Timeline, ends: int) -> list[Record]:
     with EventReader(url, start="beginning") as reader:
         while sum(isinstance(r, SourceRecord) and r.state == "ended" for r in out) < ends:
             assert time.monotonic() < deadline_s, f"only {len(out)} records came"
-            record = reader.next_record(idle_s=0.02)
+            record = reader.next_record(timeout_s=0.02)
             now_s = reader.fetched_at_s
             out += orders.due(now_s) if record is None else orders.put(record, now_s)
     return out

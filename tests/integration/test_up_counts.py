@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from consumer.play import Play
 from consumer.progress import parse_id
 from contract import keys as names
 from contract.errors import BrokerError, BrokerUnavailable, UsageError
@@ -14,6 +15,7 @@ from contract.keys import Keys
 from contract.partitions import agree_on_partitions
 from deploy.local.counts import RunCounts
 from deploy.local.feed import Feed
+from deploy.local.settings import UpSettings
 
 pytestmark = pytest.mark.both_servers
 
@@ -99,7 +101,11 @@ def test_what_the_server_refuses_is_one_line(redis_client: redis.Redis) -> None:
 def test_entries_that_are_skipped_are_read_too(
     redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None]
 ) -> None:
-    with Feed(redis_url, "stage", (0, 0), ["cam"]) as feed:
+    settings = UpSettings.model_validate({"source": ["cam"]})
+    with (
+        Play(settings, redis_url, "stage") as play,
+        Feed(redis_url, "stage", (0, 0), ["cam"], play) as feed,
+    ):
         for _ in range(2):
             newest = parse_id(redis_client.xadd(KEYS.events, {b"m": b"no event"}))
             wait_until(lambda newest=newest: feed.has_read(newest), 5)

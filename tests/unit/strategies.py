@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import cv2
 import numpy as np
 from hypothesis import strategies as st
 
+from contract.affect import Affect
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
 from contract.frame import FrameMessage
+from contract.smoothed import Change, Person, RejectedFace, Rejection, SmoothedEvent, Transition
 
 names = st.text(
     st.characters(categories=("L", "N", "P", "S"), exclude_characters="/"), min_size=1, max_size=128
@@ -84,3 +88,43 @@ source_records = st.builds(
     at_ns=times_ns,
     frames=st.none() | times_ns,
 )
+
+people = st.builds(
+    Person,
+    track=st.integers(1, 2**63 - 1),
+    voice=st.integers(1, 2**63 - 1),
+    box=boxes(),
+    seen=st.booleans(),
+    label=names,
+    scores=st.dictionaries(names, probabilities, min_size=1, max_size=10),
+    valence=affects,
+    arousal=affects,
+)
+smoothed_events = st.builds(
+    SmoothedEvent,
+    source=names,
+    session=names,
+    seq=times_ns,
+    captured_at_ns=times_ns,
+    pts_ns=st.none() | st.integers(-(2**63) + 1, 2**63 - 1),
+    published_at_ns=times_ns,
+    width=st.integers(1, 16_384),
+    height=st.integers(1, 16_384),
+    people=st.lists(people, max_size=4).map(tuple),
+    room=st.none() | st.builds(Affect, affects, affects),
+    rejected=st.lists(
+        st.builds(RejectedFace, boxes(), st.sampled_from(get_args(Rejection))), max_size=4
+    ).map(tuple),
+)
+transitions = st.builds(
+    Transition,
+    source=names,
+    session=names,
+    change=st.sampled_from(get_args(Change)),
+    at_ns=times_ns,
+    track=st.integers(1, 2**63 - 1),
+    voice=st.integers(1, 2**63 - 1),
+    label=names,
+    before=st.none() | names,
+)
+signals = smoothed_events | transitions | source_records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
-from deploy.local.people import FORGET_AFTER_S, People
+from contract.smoothed import Person, SmoothedEvent, Transition
 from deploy.local.tally import WINDOW_S, Percentiles, Tally
 
 SECOND = 1_000_000_000
@@ -131,28 +131,23 @@ def test_sessions_of_one_source_add_up() -> None:
     assert tally.sources["clip"].state == "started"
 
 
-def test_people_are_smoothed_and_stand_from_left_to_right() -> None:
-    people = People()
-    people.see(event(0, face("anger", 0.9, left=300), face("happiness", 0.9, left=10)))
-    assert [person.label for person in people.present()] == ["happiness", "anger"]
-    # One frame of another opinion does not turn the label over.
-    people.see(event(1, face("neutral", 0.6, left=12), face("anger", 0.9, left=300)))
-    first = people.present()[0]
-    assert first.label == "happiness"
-    assert sum(first.scores.values()) == pytest.approx(1.0)
+def person(track: int, left: int, label: str = "happiness") -> Person:
+    box = Box(left, 10, left + 40, 60)
+    return Person(track, track, box, True, label, {label: 1.0}, 0.0, 0.0)
 
 
-def test_a_face_missed_for_a_moment_has_not_left() -> None:
-    people = People()
-    people.see(event(0, face(), captured_s=0.0))
-    people.see(event(1, captured_s=FORGET_AFTER_S / 2))
-    assert len(people.present()) == 1
-    people.see(event(2, captured_s=FORGET_AFTER_S + 0.1))
-    assert people.present() == []
+def smoothed(*people: Person) -> SmoothedEvent:
+    at_ns = 100 * SECOND
+    return SmoothedEvent("clip", "s", 0, at_ns, None, at_ns, 640, 480, people, None)
 
 
-def test_a_late_event_of_an_older_frame_changes_no_picture() -> None:
-    people = People()
-    people.see(event(5, face("anger")))
-    people.see(event(4, face("happiness"), face("happiness", left=300)))
-    assert [person.label for person in people.present()] == ["anger"]
+def test_people_stand_from_left_to_right_until_they_leave() -> None:
+    tally = Tally()
+    tally.see(smoothed(person(1, 300)))  # of a source that was not heard of: nothing to show it in
+    tally.add(event(0, face()), 0.0)
+    tally.see(smoothed(person(1, 300, "anger"), person(2, 10)))
+    assert [person.label for person in tally.sources["clip"].people] == ["happiness", "anger"]
+    tally.see(Transition("clip", "s", "person_left", 101 * SECOND, 2, 2, "happiness"))
+    assert [person.track for person in tally.sources["clip"].people] == [1]
+    tally.see(smoothed())
+    assert tally.sources["clip"].people == ()

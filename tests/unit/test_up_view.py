@@ -10,6 +10,7 @@ from rich.console import Console
 
 from contract.console import LastingConsole
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
+from contract.smoothed import Person, SmoothedEvent
 from deploy.local.render import MAX_PEOPLE, Renderer, bar
 from deploy.local.status import Counts, Status
 from deploy.local.tally import Tally
@@ -29,6 +30,21 @@ def event(source: str, seq: int, people: int) -> EmotionEvent:
     return EmotionEvent(
         source, "s", seq, at_ns, at_ns, at_ns + SECOND // 10, 640, 480, "m@0", faces
     )
+
+
+def see(tally: Tally, seen: EmotionEvent, now_s: float) -> None:
+    """The event, and its faces as people."""
+    tally.add(seen, now_s)
+    people = tuple(
+        Person(n, n, face.box, True, face.label, face.scores, face.valence, face.arousal)
+        for n, face in enumerate(seen.faces, 1)
+    )
+    tally.see(
+        SmoothedEvent(
+            seen.source, seen.session, seen.seq, seen.captured_at_ns, seen.pts_ns,
+            seen.published_at_ns, seen.width, seen.height, people, None,
+        )
+    )  # fmt: skip
 
 
 def started(source: str, frames: int | None = 100) -> SourceRecord:
@@ -53,7 +69,7 @@ def test_every_line_fits_the_terminal(width: int) -> None:
     tally = Tally()
     for source, people in (("clip", 2), ("a-camera-with-quite-a-long-name-" * 3, 6), ("door", 0)):
         tally.add(started(source), 0.0)
-        tally.add(event(source, 0, people), 0.1)
+        see(tally, event(source, 0, people), 0.1)
     shown = lines(Renderer(), tally, 0.2, width)
     # A console of that width would have broken a longer line into two.
     assert len(shown) == 2 + (5 + 1) + (3 + MAX_PEOPLE + 1) + (4 + 1)
@@ -63,7 +79,7 @@ def test_every_line_fits_the_terminal(width: int) -> None:
 def test_a_short_terminal_gets_a_line_a_source() -> None:
     tally = Tally()
     for number in range(6):
-        tally.add(event(f"camera{number}", 0, 3), 0.0)
+        see(tally, event(f"camera{number}", 0, 3), 0.0)
     shown = lines(Renderer(), tally, 0.1, 80, height=12)
     assert len(shown) == 1 + 6 + 1
     assert "camera5" in shown[6]
@@ -84,10 +100,10 @@ def test_a_folder_of_many_files_shows_those_that_are_not_over() -> None:
 def test_the_picture_does_not_jump_when_people_leave() -> None:
     tally, renderer = Tally(), Renderer()
     tally.add(started("clip"), 0.0)
-    tally.add(event("clip", 0, 3), 0.0)
+    see(tally, event("clip", 0, 3), 0.0)
     crowded = lines(renderer, tally, 0.1, 80)
     for seq in range(1, 20):
-        tally.add(event("clip", seq, 0), seq / 10)
+        see(tally, event("clip", seq, 0), seq / 10)
     empty = lines(renderer, tally, 2.0, 80)
     assert len(empty) == len(crowded)
     assert any("nobody in view" in line for line in empty)
@@ -96,7 +112,7 @@ def test_the_picture_does_not_jump_when_people_leave() -> None:
 def test_a_source_that_is_over_takes_one_line() -> None:
     tally, renderer = Tally(), Renderer()
     tally.add(started("clip"), 0.0)
-    tally.add(event("clip", 0, 3), 0.0)
+    see(tally, event("clip", 0, 3), 0.0)
     tally.add(SourceRecord("clip", "s", "ended", 200 * SECOND, 1), 0.1)
     shown = lines(renderer, tally, 0.2, 80)
     assert len(shown) == 4
@@ -121,7 +137,7 @@ def test_a_log_gets_at_most_two_lines_a_second_per_source() -> None:
         view.show(tally, status("loading"), 0.0)
         tally.add(started("clip"), 0.0)
         for seq in range(100):  # ten seconds at ten frames a second
-            tally.add(event("clip", seq, 1), seq / 10)
+            see(tally, event("clip", seq, 1), seq / 10)
             view.show(tally, status(), seq / 10)
         tally.add(SourceRecord("clip", "s", "ended", 200 * SECOND, 100), 10.0)
         view.show(tally, status(), 10.0)
@@ -157,7 +173,7 @@ def test_it_falls_silent_when_nobody_reads_any_more() -> None:
 def test_a_terminal_gets_the_picture_and_is_left_clean() -> None:
     console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True)
     tally = Tally()
-    tally.add(event("clip", 0, 1), 0.0)
+    see(tally, event("clip", 0, 1), 0.0)
     with make_view(console, quiet=False) as view:
         assert isinstance(view, LiveView)
         view.say("listening")

@@ -1,0 +1,123 @@
+"""Records to signals to sinks: what every command that plays shares."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from consumer.chain import Chain
+from consumer.partial import PartialFile
+from consumer.play_settings import PlaySettings
+from consumer.sinks.csv import CsvTable
+from consumer.sinks.fan_out import FanOut
+from consumer.sinks.lines import SignalLines
+from consumer.sinks.sink import Sink
+from consumer.sinks.stream import SignalStream
+from contract.connect import check, connect, explained
+from contract.errors import UsageError
+from contract.event import Record
+from contract.smoothed import Signal
+
+
+class Play:
+    """The chain and the sinks that `settings` ask for; a context manager.
+
+    url, prefix   the server that `--publish` writes to
+    sinks         more of them
+
+    Opening it raises `UsageError` for what cannot be used (a file, a port, a host) before anything
+    is read. At a clean end the files get their names; after an exception they stay ``.partial``.
+    """
+
+    def __init__(
+        self, settings: PlaySettings, url: str, prefix: str, sinks: Sequence[Sink[Signal]] = ()
+    ) -> None:
+        self._settings = settings
+        self._url = url
+        self._prefix = prefix
+        self._more = sinks
+        self.chain = Chain(settings.chain_options())
+
+    def __enter__(self) -> Play:
+        with ExitStack() as stack:
+            self._files: list[PartialFile] = []
+            sinks = [*self._more, *self._build(stack)]
+            self._fan_out = stack.enter_context(FanOut(sinks))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+        for file in self._files:
+            if kind is None:
+                file.finish()
+            elif file.is_empty:
+                file.discard()
+            else:
+                print(f"what was written so far is in {file.partial}", file=sys.stderr)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Signals that did not reach a sink, by its name."""
+        return self._fan_out.lost
+
+    def put(self, record: Record, now_s: float) -> Sequence[Signal]:
+        """Take a record that came at monotonic `now_s`; the signals it let go went to the sinks."""
+        return self._hand_on(self.chain.put(record, now_s), now_s)
+
+    def due(self, now_s: float) -> Sequence[Signal]:
+        """The same for what need not wait any longer."""
+        return self._hand_on(self.chain.due(now_s), now_s)
+
+    def flush(self, now_s: float) -> Sequence[Signal]:
+        """The same for everything that waits; at the end."""
+        return self._hand_on(self.chain.flush(now_s), now_s)
+
+    def wait_s(self, now_s: float, longest_s: float) -> float:
+        """How long to wait for the next record before calling `due`."""
+        due_s = self.chain.next_due_s()
+        return longest_s if due_s is None else min(longest_s, max(0.0, due_s - now_s))
+
+    def _hand_on(self, signals: Sequence[Signal], now_s: float) -> Sequence[Signal]:
+        if signals:
+            self._fan_out.put(signals, now_s)
+        return signals
+
+    def _build(self, stack: ExitStack) -> list[Sink[Signal]]:
+        settings = self._settings
+        sinks: list[Sink[Signal]] = []
+        if settings.csv is not None:
+            file = self._file("--csv", settings.csv, stack)
+            sinks.append(CsvTable(file.stream, f"csv {settings.csv}", settings.scale))
+        if settings.jsonl is not None:
+            file = self._file("--jsonl", settings.jsonl, stack)
+            sinks.append(SignalLines(file.stream, f"json lines {settings.jsonl}"))
+        if settings.publish:
+            sinks.append(self._stream())
+        return sinks
+
+    def _file(self, flag: str, path: Path, stack: ExitStack) -> PartialFile:
+        try:
+            file = PartialFile(path)
+        except OSError as error:
+            raise UsageError(f"{flag} {path}: {error.strerror}") from error
+        self._files.append(file)
+        stack.callback(file.leave)
+        return file
+
+    def _stream(self) -> SignalStream:
+        client = connect(self._url, retries=0)
+        check(client, self._url)
+        stream = SignalStream(client, self._url, self._prefix, self._settings.keep_published)
+        with explained(self._url):
+            stream.open(time.monotonic())
+        return stream

@@ -1,0 +1,105 @@
+"""The flags of every command that turns faces into steady people and sends them somewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from consumer.chain import ChainOptions
+from consumer.people.smooth import SmoothOptions
+from consumer.units import Hertz, Seconds
+from contract.affect import COORDINATES, Range, read_coordinates
+from contract.process.settings import ProcessSettings
+
+
+class PlaySettings(ProcessSettings):
+    """Flags of whatever makes signals."""
+
+    osc: list[str] = Field(
+        [],
+        description="send people to this HOST:PORT as Open Sound Control over UDP; give it several "
+        "times for several programs",
+    )
+    osc_by: Literal["track", "voice"] = Field(
+        "track",
+        description="what the number in an OSC address is: track, which stays with a person for "
+        "good, or voice, the lowest number that is free when somebody comes",
+    )
+    rate: Hertz = Field(
+        10.0,
+        description="OSC and MIDI at this even rate, interpolated between frames; 0 = a message "
+        "for each frame, as it comes",
+    )
+    delay: Seconds | None = Field(
+        None,
+        description="with a rate, how long after the capture it is sent; by default as little as "
+        "the frames allow",
+    )
+    midi: list[str] = Field(
+        [],
+        description="send people as MIDI control changes to this port (a part of its name will do; "
+        "virtual:NAME opens one) or write them to this FILE.mid",
+    )
+    csv: Path | None = Field(None, description="write people to this file, a row each a frame")
+    jsonl: Path | None = Field(
+        None, description="write people and transitions to this file, one JSON object a line"
+    )
+    publish: bool = Field(
+        False,
+        description="write people and transitions to Redis as well (stream PREFIX:{0}:smoothed), "
+        "for programs in other languages",
+    )
+    keep_published: int = Field(
+        100_000, ge=1, le=100_000_000, description="most entries of that stream, for each partition"
+    )
+    smoothing: Seconds = Field(
+        0.4,
+        description="time constant of the scores: so long after a sudden change 63 % of it has "
+        "come through; 0 = raw",
+    )
+    dwell: Seconds = Field(
+        1.0,
+        description="an emotion stays at least so long; 0 = the most probable one of the moment",
+    )
+    hysteresis: float = Field(
+        0.1,
+        ge=0.0,
+        le=1.0,
+        description="with --dwell, by how much another emotion must be more probable to take over",
+    )
+    forget: Seconds = Field(1.0, description="who was not seen for so long has left")
+    lateness: Seconds = Field(
+        0.2, description="how long a frame waits for an earlier one that another worker still has"
+    )
+    merge: bool = Field(
+        False, description="several sources in one line by capture time; waits for the slowest"
+    )
+    affect: Path | None = Field(
+        None,
+        description="valence and arousal of emotions, in place of the built-in ones: a JSON file "
+        'like {"neutral": [0, 0.1]}',
+    )
+    range: Literal["-1..1", "0..1"] = Field(
+        "-1..1", description="of valence and arousal in OSC, CSV and tables"
+    )
+
+    @property
+    def has_sinks(self) -> bool:
+        """Whether signals go anywhere."""
+        return bool(self.osc or self.midi or self.csv or self.jsonl or self.publish)
+
+    @property
+    def scale(self) -> Range:
+        return Range(self.range)
+
+    def chain_options(self) -> ChainOptions:
+        """How records become signals. Raises `UsageError` for a table that cannot be used."""
+        coordinates = COORDINATES if self.affect is None else read_coordinates(self.affect)
+        return ChainOptions(
+            lateness_s=self.lateness,
+            merge=self.merge,
+            forget_s=self.forget,
+            smooth=SmoothOptions(self.smoothing, self.dwell, self.hysteresis, coordinates),
+        )

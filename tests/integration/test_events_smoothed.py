@@ -1,0 +1,162 @@
+"""`emotion-events --smoothed` and its files, as people run it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import redis
+
+from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
+from contract.keys import Keys
+from contract.smoothed import SmoothedEvent, Transition, decode_signal, signal_from_dict
+from tests.integration.test_events_command import REPOSITORY, emotion_events, environment
+
+KEYS = Keys("emotion")
+FRAMES = 30
+
+
+def publish_session(client: redis.Redis, source: str = "cam") -> None:
+    """Three seconds of one person at 10 frames/s, happy and then angry, as workers would."""
+    now_ns = time.time_ns()
+    entries: list[bytes] = [SourceRecord(source, "s1", "started", now_ns, FRAMES).encode()]
+    for seq in range(FRAMES):
+        glad = 0.9 if seq < FRAMES / 2 else 0.05
+        scores = {"happiness": glad, "anger": 0.95 - glad, "neutral": 0.05}
+        label = max(scores, key=scores.__getitem__)
+        face = FaceEmotion(Box(100, 50, 190, 160), 0.99, label, scores, 0.0, 0.0, 0.1)
+        at_ns = now_ns + seq * 100_000_000
+        entries.append(
+            EmotionEvent(
+                source, "s1", seq, at_ns, seq * 100_000_000, at_ns + 20_000_000, 640, 480, "m@1",
+                (face,),
+            ).encode()
+        )  # fmt: skip
+    entries[5], entries[6] = entries[6], entries[5]  # two workers finished out of order
+    entries.append(SourceRecord(source, "s1", "ended", now_ns + FRAMES * 10**8, FRAMES).encode())
+    for data in entries:
+        client.xadd(KEYS.events, {b"m": data})
+
+
+def test_json_lines_of_people(redis_url: str, redis_client: redis.Redis) -> None:
+    publish_session(redis_client)
+    done = emotion_events(
+        "--redis", redis_url, "--from", "beginning", "--idle", "1", "--smoothed",
+        "--format", "jsonl",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    signals = [signal_from_dict(json.loads(line)) for line in done.stdout.splitlines()]
+    steady = [s for s in signals if isinstance(s, SmoothedEvent)]
+    assert [s.seq for s in steady] == list(range(FRAMES))
+    changes = [(s.change, s.before, s.label) for s in signals if isinstance(s, Transition)]
+    assert changes == [
+        ("person_entered", None, "happiness"),
+        ("emotion_changed", "happiness", "anger"),
+        ("person_left", None, "anger"),
+    ]
+    people = [s.people[0] for s in steady if s.people]
+    assert {p.track for p in people} == {1}
+    # The valence goes down by and by, from happiness' to anger's.
+    valences = [p.valence for p in people]
+    assert valences[0] > 0.65
+    assert valences[-1] < -0.35
+    assert max(a - b for a, b in pairwise(valences)) < 0.4
+
+
+def test_raw_with_a_table_of_ones_own(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    publish_session(redis_client)
+    table = tmp_path / "affect.json"
+    table.write_text('{"happiness": [1, 0], "anger": [-1, 0], "neutral": [0, 0]}')
+    done = emotion_events(
+        "--redis", redis_url, "--from", "beginning", "--idle", "1", "--smoothed",
+        "--format", "jsonl", "--smoothing", "0", "--dwell", "0s", "--affect", str(table),
+    )  # fmt: skip
+    signals = [signal_from_dict(json.loads(line)) for line in done.stdout.splitlines()]
+    valences = [s.people[0].valence for s in signals if isinstance(s, SmoothedEvent) and s.people]
+    assert valences[-1] == pytest.approx(0.05 - 0.9)
+    assert sorted({round(v, 6) for v in valences}) == [-0.85, 0.85]
+
+
+def test_every_destination_at_once(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    publish_session(redis_client)
+    done = emotion_events(
+        "--redis", redis_url, "--from", "beginning", "--idle", "1", "--range", "0..1",
+        "--csv", str(tmp_path / "take.csv"), "--jsonl", str(tmp_path / "take.jsonl"), "--publish",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    # Standard output shows faces, as without the others.
+    assert len(done.stdout.splitlines()) == 1 + FRAMES + 2
+    assert "happiness 90 %" in done.stdout
+    with (tmp_path / "take.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = (tmp_path / "take.jsonl").read_text("utf-8").splitlines()
+    signals = [signal_from_dict(json.loads(line)) for line in lines]
+    stream = [decode_signal(entry) for _, entry in redis_client.xrange(KEYS.smoothed)]
+    assert stream == signals
+    people = [(s, p) for s in signals if isinstance(s, SmoothedEvent) for p in s.people]
+    assert [(int(row["seq"]), int(row["track"]), row["label"]) for row in rows] == [
+        (s.seq, p.track, p.label) for s, p in people
+    ]
+    assert float(rows[-1]["valence"]) == pytest.approx((people[-1][1].valence + 1) / 2, abs=1e-3)
+    assert not redis_client.exists(KEYS.smoother)
+
+
+def test_a_signal_finishes_the_files(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    path = tmp_path / "take.jsonl"
+    command = ["--redis", redis_url, "--from", "beginning", "--jsonl", str(path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "consumer", *command],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY,
+        env=environment(),
+    )  # fmt: skip
+    partial = tmp_path / "take.jsonl.partial"
+    try:
+        publish_session(redis_client)
+        wait_until(lambda: partial.exists() and "ended" in partial.read_text("utf-8"), 20)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert not partial.exists()
+    assert len(path.read_text("utf-8").splitlines()) == FRAMES + 2 + 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--format", "csv"], "--format csv: a row is a person, so it needs --smoothed"),
+        (["--smoothing", "soon"], "--smoothing: expected seconds, as in 0.4, 0.4s, 400ms"),
+        (["--rate", "-3"], "--rate: expected a rate, as in 10 or 10Hz, got '-3'"),
+        (["--range", "0..127"], "--range: Input should be '-1..1' or '0..1', got '0..127'"),
+        (["--csv", "/nowhere/at/all.csv"], "--csv /nowhere/at/all.csv: No such file or directory"),
+        (["--affect", "/nowhere.json", "--smoothed"], "/nowhere.json: No such file or directory"),
+        (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_one_line(redis_url: str, arguments: list[str], fault: str) -> None:
+    done = emotion_events("--redis", redis_url, *arguments)
+    assert done.returncode == 2
+    assert fault in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_two_publishers(redis_url: str, redis_client: redis.Redis) -> None:
+    redis_client.set(KEYS.smoother, "somebody")
+    done = emotion_events("--redis", redis_url, "--publish")
+    assert done.returncode == 2
+    assert "--publish: another process publishes emotion:{0}:smoothed on" in done.stderr

@@ -1,0 +1,110 @@
+"""From records to signals: sources apart, silence, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from consumer.chain import Chain, ChainOptions, signals
+from contract.event import Box, EmotionEvent, FaceEmotion, Record, SourceRecord
+from contract.smoothed import Signal, SmoothedEvent, Transition
+
+SECOND = 1_000_000_000
+SCORES = {"neutral": 0.2, "happiness": 0.8}
+START_S = 100.0
+
+
+def face(left: int = 100) -> FaceEmotion:
+    return FaceEmotion(Box(left, 50, left + 90, 160), 0.99, "happiness", SCORES, 0.6, 0.4, 0.1)
+
+
+def event(source: str, seq: int, *faces: FaceEmotion, session: str = "s") -> EmotionEvent:
+    at_ns = 10**18 + seq * SECOND // 10
+    return EmotionEvent(source, session, seq, at_ns, None, at_ns, 640, 480, "m", faces)
+
+
+def record(source: str, state: str, frames: int | None = None, session: str = "s") -> SourceRecord:
+    return SourceRecord(source, session, state, 10**18, frames)  # type: ignore[arg-type]
+
+
+def run(chain: Chain, records: Sequence[Record], start_s: float = START_S) -> list[Signal]:
+    """Every record 0.1 s after the one before."""
+    out = []
+    for number, item in enumerate(records):
+        out += chain.put(item, start_s + number / 10)
+    return out
+
+
+def smoothed(found: Sequence[Signal], source: str) -> list[SmoothedEvent]:
+    return [s for s in found if isinstance(s, SmoothedEvent) and s.source == source]
+
+
+def changes(found: Sequence[Signal]) -> list[tuple[str, str]]:
+    return [(s.source, s.change) for s in found if isinstance(s, Transition)]
+
+
+def test_every_event_becomes_one_smoothed_event() -> None:
+    records = [record("a", "started"), *(event("a", seq, face()) for seq in range(20))]
+    chain = Chain()
+    found = run(chain, [*records, record("a", "ended", 20)])
+    assert [s.seq for s in smoothed(found, "a")] == list(range(20))
+    assert changes(found) == [("a", "person_entered"), ("a", "person_left")]
+    assert found[0] == records[0]
+    assert isinstance(found[-1], SourceRecord)
+    assert found[-1].state == "ended"
+    last = smoothed(found, "a")[-1]
+    assert last.people[0].label == "happiness"
+    assert last.room is not None
+    assert last.room.valence == pytest.approx(last.people[0].valence)
+
+
+def test_sources_have_people_of_their_own() -> None:
+    records: list[Record] = [record("a", "started"), record("b", "started")]
+    for seq in range(10):
+        records += [event("a", seq, face()), event("b", seq, face(), face(400))]
+    found = run(Chain(), records)
+    assert {p.track for p in smoothed(found, "a")[-1].people} == {1}
+    assert {p.track for p in smoothed(found, "b")[-1].people} == {1, 2}
+    assert len(changes(found)) == 3
+
+
+def test_a_source_that_falls_silent_has_nobody_in_it() -> None:
+    chain = Chain(ChainOptions(silence_s=2.0))
+    run(chain, [record("a", "started"), *(event("a", seq, face()) for seq in range(10))])
+    silent_s = chain.next_due_s()
+    assert silent_s == pytest.approx(START_S + 1.0 + 2.0)
+    assert chain.due(silent_s - 0.01) == []
+    (left,) = chain.due(silent_s)
+    assert isinstance(left, Transition)
+    assert left.change == "person_left"
+    assert left.at_ns == event("a", 9).captured_at_ns + 2 * SECOND
+    assert chain.next_due_s() is None
+    assert chain.due(silent_s + 100) == []
+    # It goes on where it stopped: whoever is seen again has come back.
+    found = run(chain, [event("a", seq, face()) for seq in range(10, 20)], silent_s + 1)
+    assert changes(found) == [("a", "person_entered")]
+
+
+def test_what_never_came_is_counted_and_what_comes_late_is_left_out() -> None:
+    chain = Chain(ChainOptions(lateness_s=0.2))
+    came = [record("a", "started"), *(event("a", seq) for seq in (0, 1, 3, 4))]
+    found = run(chain, came)
+    due_s = START_S + 10
+    found += chain.due(due_s)
+    found += chain.put(event("a", 2), due_s)
+    found += chain.put(event("a", 5), due_s)
+    assert [s.seq for s in smoothed(found, "a")] == [0, 1, 3, 4, 5]
+    assert chain.late == 1
+
+
+def test_a_finished_recording_is_played_through() -> None:
+    arrivals: list[tuple[float, Record]] = [(0.0, record("a", "started"))]
+    arrivals += [(seq / 10, event("a", seq, face())) for seq in range(10)]
+    found = list(signals(arrivals, ChainOptions()))
+    assert len(smoothed(found, "a")) == 10
+    # A long gap in it: people leave in the silence, not when the next event comes.
+    arrivals.append((60.0, event("a", 10, face())))
+    found = list(signals(arrivals, ChainOptions()))
+    (left,) = [s for s in found if isinstance(s, Transition) and s.change == "person_left"]
+    assert left.at_ns < event("a", 9).captured_at_ns + 3 * SECOND
