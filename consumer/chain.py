@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -32,6 +33,9 @@ class ChainOptions:
     forget_s: float = 1.0
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
     silence_s: float = 2.0
+
+
+_MAX_SOURCES = 1024  # of more, as in `Order`, the one silent for longest is forgotten
 
 
 class Chain:
@@ -87,12 +91,17 @@ class Chain:
         source = self._people.get(record.source)
         if source is None:
             source = self._people[record.source] = _Source(self._options)
+            if len(self._people) > _MAX_SOURCES:
+                yield from self._forget_one()
         if isinstance(record, EmotionEvent):
             yield from source.see(record, now_s)
         else:
             yield from source.mark(record)
-            if record.state == "ended":
-                del self._people[record.source]
+
+    def _forget_one(self) -> list[Signal]:
+        """Of too many sources, the one that was silent for longest is let go."""
+        name = min(self._people, key=lambda name: self._people[name].last_s)
+        return self._people.pop(name).fall_silent(0.0)
 
 
 class _Source:
@@ -103,10 +112,12 @@ class _Source:
         self._tracker = Tracker(options.gate, forget_s=options.forget_s)
         self._smoother = Smoother(options.smooth)
         self._last_ns = 0
+        self.last_s = math.inf  # one that has just come is not the oldest
         self.silent_at_s: float | None = None
 
     def see(self, event: EmotionEvent, now_s: float) -> list[Signal]:
         self._last_ns = event.captured_at_ns
+        self.last_s = now_s
         signals: list[Signal] = [*self._smoother.see(self._tracker.see(event))]
         self.silent_at_s = None if self._smoother.is_empty else now_s + self._options.silence_s
         return signals
@@ -114,6 +125,7 @@ class _Source:
     def mark(self, record: SourceRecord) -> list[Signal]:
         if record.state == "started":
             return [record]
+        self._tracker.leave()
         return [*self._end(record.at_ns), record]
 
     def fall_silent(self, silence_s: float) -> list[Signal]:
