@@ -1,7 +1,7 @@
 """Pd and the patch of deploy/examples, headless: rendered from a score, or listening to UDP.
 
-A rendering needs no sound card and is faster than real time (`-batch`); the bundles come at Pd's
-logical time, so that the same ones give the same samples on any machine.
+A rendering needs no sound card and is faster than real time (`-batch`); what the OSC sink
+sends comes at Pd's logical time, so that the same signals give the same samples on any machine.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ import re
 import subprocess
 import threading
 import wave
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from pythonosc.osc_bundle_builder import OscBundleBuilder
-from pythonosc.osc_message_builder import build_msg
 
+from consumer.sinks.osc import OscSource
+from consumer.sinks.osc_packet import bundles
+from consumer.sinks.playout import immediate
+from contract.affect import Range
+from contract.smoothed import Signal
 from tests.integration.sound import RATE_HZ, Samples
+from tests.signals import START_NS, event, person
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 TICK_S = 0.1
-CAPTURED_S = 1_700_000_000  # of the first bundle: long ago, as in a replay
-LABELS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 
 # Bytes to play from a score; arrays in place of the loudspeakers, written to a file at the end.
 # ([writesf~] would do, but its thread may still have sound in hand when Pd quits.)
@@ -60,45 +63,41 @@ LISTEN = r"""#N canvas 0 0 450 300 12;
 #X connect 1 0 2 0;
 """
 
-Bundle = tuple[float, bytes]  # when it arrives (s), and the datagram
-Message = tuple[str, Sequence[object]]
-
-
-def bundle(at_s: float, messages: Iterable[Message]) -> bytes:
-    """One datagram, with the capture time as its time tag."""
-    builder = OscBundleBuilder(CAPTURED_S + at_s)  # type: ignore[arg-type]  # it takes fractions
-    for address, values in messages:
-        builder.add_content(build_msg(address, list(values)))
-    return builder.build().dgram
-
 
 def mood(
     start_s: float,
     end_s: float,
-    valence: float,
-    arousal: float,
+    valence: float = 0.0,
+    arousal: float = 0.0,
     source: str = "lobby",
     people: int = 1,
-) -> list[Bundle]:
-    """What the OSC sink sends while people look like that: a bundle every 100 ms."""
-    here = f"/emotion/{source}"
-    messages: list[Message] = [(f"{here}/labels", LABELS), (f"{here}/people", (people,))]
-    for track in range(1, people + 1):
-        messages += [
-            (f"{here}/{track}/va", (valence, arousal)),
-            (f"{here}/{track}/label", ("happiness",)),
-            (f"{here}/{track}/weights", (1 / len(LABELS),) * len(LABELS)),
-        ]
-    messages.append((f"{here}/room/va", (valence, arousal)))
+) -> list[Signal]:
+    """So many people who all look like that, ten times a second."""
     ticks = np.arange(round(start_s / TICK_S), round(end_s / TICK_S)) * TICK_S
-    return [(float(at_s), bundle(at_s, messages)) for at_s in ticks]
+    scores = {"neutral": 0.5, "happiness": 0.5}
+    crowd = [
+        replace(person(track, scores=scores), valence=valence, arousal=arousal)
+        for track in range(1, people + 1)
+    ]
+    return [event(float(at_s), *crowd, source=source) for at_s in ticks]
 
 
-def render(pd: str, folder: Path, bundles: Iterable[Bundle], length_s: float) -> Samples:
+def datagrams(signals: Iterable[Signal]) -> Iterator[tuple[int, bytes]]:
+    """What the OSC sink sends of signals, and when: nanoseconds since `START_NS`."""
+    sources: dict[str, OscSource] = {}
+    for frame in map(immediate, signals):
+        source = sources.setdefault(
+            frame.source, OscSource(frame.source, by="track", scale=Range.SIGNED)
+        )
+        for datagram in bundles(frame.at_ns, source.messages(frame)):
+            yield frame.at_ns - START_NS, datagram
+
+
+def render(pd: str, folder: Path, signals: Iterable[Signal], length_s: float) -> Samples:
     """What the patch plays: (samples, 2), -1..1."""
     score, now_ms, samples = ["0 start bang;"], 0.0, round(length_s * RATE_HZ)
-    for at_s, datagram in sorted(bundles):
-        at_ms = at_s * 1000
+    for at_ns, datagram in datagrams(signals):
+        at_ms = at_ns / 1e6
         score.append(f"{at_ms - now_ms:.3f} osc {' '.join(map(str, datagram))};")
         now_ms = at_ms
     score.append(f"{length_s * 1000 + 10 - now_ms:.3f} file write -bytes 3 played.wav left right;")

@@ -9,17 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from consumer.sinks.osc import OscSink
+from consumer.sinks.playout import Playout
+from consumer.sinks.udp import UdpAddress
+from contract.smoothed import Change, Signal
 from tests.conftest import optional_tool
 from tests.integration.pure_data import (
     EXAMPLES,
     TICK_S,
-    bundle,
     complaints,
+    datagrams,
     listening,
     mood,
     render,
@@ -33,7 +38,8 @@ from tests.integration.sound import (
     onset_rate_hz,
     onset_times_s,
 )
-from tests.ports import free_port
+from tests.ports import free_udp_port
+from tests.signals import transition
 
 F, F_SHARP = 5, 6  # pitch classes; on D, the patch's tonic, the minor third and the major one
 
@@ -57,8 +63,12 @@ class Piece:
     LENGTH_S = 96
 
     def __init__(self, pd: str, folder: Path) -> None:
-        bundles = [one for _, *what in self.SCORE for one in mood(*what)]
-        self.samples = render(pd, folder, bundles, self.LENGTH_S)
+        signals: list[Signal] = []
+        end_s = 0.0
+        for _, *what in (*self.SCORE, ("", self.LENGTH_S, self.LENGTH_S)):
+            signals += mood(end_s, what[0], people=0) + mood(*what)
+            end_s = what[1]
+        self.samples = render(pd, folder, signals, self.LENGTH_S)
 
     def between(self, start_s: float, end_s: float) -> Samples:
         return self.samples[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)]
@@ -145,32 +155,26 @@ def test_any_source_sounds_the_same(pd: str, tmp_path: Path, source: str) -> Non
         (folder := tmp_path / f"of {name == source}").mkdir()
         played.append(render(pd, folder, mood(0, 2, -0.5, 0.5, source=name), 3))
     assert decibels(played[0]) > -60
-    assert np.array_equal(*played)
+    assert np.array_equal(played[0], played[1])
 
 
 @pytest.mark.parametrize(
-    ("what", "values", "every_s", "count", "rises"),
+    ("change", "every_s", "count", "rises"),
     [
-        ("entered", (), 0.16, 2, True),
-        ("left", (), 0.16, 2, False),
-        ("changed", ("neutral", "happiness"), 0.07, 4, True),
+        ("person_entered", 0.16, 2, True),
+        ("person_left", 0.16, 2, False),
+        ("emotion_changed", 0.07, 4, True),
     ],
 )
 def test_what_happens_to_a_person_is_heard(
-    pd: str,
-    tmp_path: Path,
-    what: str,
-    values: tuple[str, ...],
-    every_s: float,
-    count: int,
-    rises: bool,
+    pd: str, tmp_path: Path, change: Change, every_s: float, count: int, rises: bool
 ) -> None:
     """The same music but for the notes that mark it: two up, two down, or a chord strummed."""
-    at_s, calm, played = 5.02, mood(0, 8, 0.5, -1.0), []
-    event = (at_s, bundle(at_s, [(f"/emotion/lobby/2/{what}", values)]))
-    for name, bundles in (("without", calm), ("with", [*calm, event])):
+    at_s, played = 5.02, []
+    for name, changes in (("without", []), ("with", [transition(at_s, change)])):
         (folder := tmp_path / name).mkdir()
-        played.append(render(pd, folder, bundles, 7))
+        signals = [*mood(0, 5.1, 0.5, -1.0), *changes, *mood(5.1, 7, 0.5, -1.0)]
+        played.append(render(pd, folder, signals, 7))
     marks = played[1] - played[0]
     assert not marks[: round(at_s * RATE_HZ) - 64].any()
     pitches = new_pitches(marks, at_s, every_s, count)
@@ -190,20 +194,20 @@ def test_two_people_play_more_notes(pd: str, tmp_path: Path) -> None:
 def test_it_plays_what_comes_over_udp(
     pd: str, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
-    port = free_port()
+    port = free_udp_port()
     with (
         listening(pd, tmp_path, port) as loudness,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to,
+        closing(OscSink([UdpAddress("127.0.0.1", port)], Playout(rate_hz=0))) as sink,
     ):
         wait_until(lambda: len(loudness) >= 5, what="Pd runs")
         assert max(loudness) == 0
-        sent, ticks = 0.0, iter(mood(0, 600, 0.5, 0.5))
+        sent_s, signals = 0.0, iter(mood(0, 600, 0.5, 0.5))
 
         def heard() -> bool:
-            nonlocal sent
-            if time.monotonic() >= sent + TICK_S:
-                sent = time.monotonic()
-                to.sendto(next(ticks)[1], ("127.0.0.1", port))
+            nonlocal sent_s
+            if (now_s := time.monotonic()) >= sent_s + TICK_S:
+                sent_s = now_s
+                sink.write(next(signals), now_s)
             return loudness[-1] > 60
 
         wait_until(heard, what="music")
@@ -214,14 +218,14 @@ def test_the_recipe_for_python_hears_it(tmp_path: Path, wait_until: Callable[...
     text = (EXAMPLES / "README.md").read_text("utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert "9000" in block
-    port = free_port()
+    port = free_udp_port()
     recipe = tmp_path / "recipe.py"
     recipe.write_text(block.replace("9000", str(port)), "utf-8")
     printed = tmp_path / "printed"
     with printed.open("w") as output:
         process = subprocess.Popen([sys.executable, "-u", str(recipe)], stdout=output)
     try:
-        (_, datagram), *_ = mood(0, 1, 0.5, -0.25)
+        (_, datagram), *_ = datagrams(mood(0, 1, 0.5, -0.25))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
 
             def heard() -> bool:
