@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -49,7 +50,14 @@ class Play:
         self._prefix = prefix
         self._more = sinks
         self._speed = speed
-        self.chain = Chain(settings.chain_options())
+        options = settings.chain_options()
+        if speed < 1.0:  # what comes slower must not be taken for silence
+            options = replace(
+                options,
+                lateness_s=options.lateness_s / speed,
+                silence_s=options.silence_s / speed,
+            )
+        self.chain = Chain(options)
 
     def __enter__(self) -> Play:
         with ExitStack() as stack:

@@ -158,6 +158,11 @@ class EventReader:
             yield record
 
     @property
+    def is_over(self) -> bool:
+        """Whether there will be no more records: it was stopped or closed."""
+        return self._state == "closed" or self._is_stopped()
+
+    @property
     def is_away(self) -> bool:
         """Whether a server does not answer just now, so that nobody knows what it has."""
         return self._state == "open" and self._subscription.is_away

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal
 
 from consumer.session.reader import SessionReader
@@ -27,6 +27,7 @@ class Player:
                recording lasted (or as its capture times span, if that is more), with sessions of
                its own: `shifted`
     shift_ns   moves the wall-clock times of all records, for example to now
+    sources    only these; None = all
     stop       ends it; so does the end of the session, unless it loops
     clock      monotonic seconds; `stop.wait` must wait by the same clock
 
@@ -46,6 +47,7 @@ class Player:
         from_s: float = 0.0,
         loop: bool = False,
         shift_ns: int = 0,
+        sources: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
@@ -54,6 +56,7 @@ class Player:
         self._from_s = from_s
         self._loop = loop
         self._shift_ns = shift_ns
+        self._sources = sources
         self._clock = clock
         self._runs = self._all_runs()
         self._waiting: tuple[float, Record] | None = None
@@ -64,6 +67,11 @@ class Player:
     @property
     def is_over(self) -> bool:
         return self._ended or self._stop.is_set()
+
+    @property
+    def is_away(self) -> bool:
+        """A file is always there."""
+        return False
 
     def next_record(self, timeout_s: float | None = None) -> Record | None:
         """The next record, as soon as it is due; None when it is over, or when none was due within
@@ -111,7 +119,8 @@ class Player:
                 first_ns = time_ns if first_ns is None else min(first_ns, time_ns)
                 last_ns = time_ns if last_ns is None else max(last_ns, time_ns)
                 moved = record if run == 1 and not shift_ns else shifted(record, shift_ns, run)
-                yield before_s + at_s, moved
+                if self._sources is None or record.source in self._sources:
+                    yield before_s + at_s, moved
             if not self._loop or first_ns is None or last_ns is None:
                 return
             run_s = self._session.duration_s - self._from_s
