@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -18,6 +18,7 @@ from consumer.view.health import ask
 from consumer.view.hub import Hub
 from consumer.view.server import PageServer, listen, reachable_host
 from consumer.view.tap import tap
+from contract.affect import COORDINATES
 from contract.connect import check_url
 from contract.errors import UsageError
 from contract.keys import DEFAULT_PREFIX
@@ -37,6 +38,7 @@ class LiveView:
     token        who does not have it sees nothing; made up if None and `host` is not this machine
                  alone
     chain        makes the chain that turns records into signals
+    coordinates  of the emotions in the plane; those of the chain
 
     `url` is where a browser on this machine finds it, without the token; `address` is with it.
 
@@ -53,6 +55,7 @@ class LiveView:
         fps: float = 4.0,
         token: str | None = None,
         chain: Callable[[], SignalChain] = Chain,
+        coordinates: Mapping[str, tuple[float, float]] = COORDINATES,
     ) -> None:
         check_url(redis_url)
         local = is_loopback(host)
@@ -63,7 +66,7 @@ class LiveView:
         self._token = token
         self._stop = threading.Event()
         self._failure: Exception | None = None
-        hub = Hub(Board(redacted(redis_url)))
+        hub = Hub(Board(redacted(redis_url), coordinates))
         self._threads = [
             self._thread("events", lambda: follow(redis_url, prefix, chain, hub, self._stop)),
             self._thread("frames", lambda: tap(redis_url, prefix, fps, hub, self._stop)),

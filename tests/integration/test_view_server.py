@@ -117,8 +117,9 @@ def test_a_camera_that_is_lost_and_a_file_that_is_over_are_told_from_one_that_is
 ) -> None:
     with Page(view.port) as page:
         camera.record("started")
-        camera.shoot()
-        page.until(lambda state: source(state).get("state") == "up")
+        with camera.running():
+            state = page.until(lambda state: source(state).get("people"))
+        assert source(state)["state"] == "up"
         camera.record("offline")
         state = page.until(lambda state: source(state).get("state") == "offline")
         assert source(state)["for"] < 30
