@@ -36,6 +36,7 @@ class Merge:
         self.late = 0
         self._lateness_s = lateness_s
         self._drop_late = drop_late
+        self._now_s = self._until_s = 0.0
         self._up: dict[str, tuple[int, float]] = {}  # source -> how far it has come, and when
         self._last: dict[str, _Place] = {}  # of those that wait, the last of each source
         self._records: dict[_Place, Record] = {}
@@ -45,7 +46,10 @@ class Merge:
 
     def put(self, record: Record, now_s: float) -> list[Record]:
         """Take a record that came at `now_s`; returns what may go on, in order."""
-        return self.take(record, now_s, now_s) + self.due(now_s)
+        if now_s != self._now_s:  # as in `Order`
+            self._until_s = self._now_s if self._lateness_s else now_s
+            self._now_s = now_s
+        return self.take(record, now_s, now_s) + self.due(self._until_s)
 
     def expect(self, source: str, now_s: float) -> None:
         """A source is up, and something of it is on the way: the others wait for it."""

@@ -19,8 +19,14 @@ class Order:
     ::
 
         order = Order(lateness_s=0.2)
-        for record in order.put(record, time.monotonic()): ...
-        for record in order.due(time.monotonic()): ...      # when next_due_s() has come
+        while True:
+            record = reader.next_record(timeout_s=0.02)
+            now_s = reader.fetched_at_s
+            play(order.due(now_s) if record is None else order.put(record, now_s))
+
+    Who stands still for a second must not take for lost what it has not read. So `due` means that
+    all that came until then was put, and `put` that all was which came at earlier times: of records
+    fetched together, with the same time, none gives another one up.
 
     Frames of a session count from 0, so the next one is released at once: nothing waits while
     nothing is missing. What comes before its turn waits for those that are missing, at most
@@ -44,6 +50,8 @@ class Order:
         self._lateness_s = lateness_s
         self._sources: dict[str, SourceOrder] = {}
         self._waiting: dict[str, SourceOrder] = {}  # those of them that hold anything
+        self._now_s = 0.0
+        self._until_s = 0.0  # all that came until then was put
         self._late_before = 0
         self._missing_before = 0
 
@@ -65,8 +73,13 @@ class Order:
         """Take a record that came at `now_s`; returns what may go on, in order."""
         return [waited.record for waited in self.put_waited(record, now_s)]
 
+    @property
+    def until_s(self) -> float:
+        """All that came until then was put."""
+        return self._until_s
+
     def due(self, now_s: float) -> list[Record]:
-        """What has waited long enough by `now_s`."""
+        """What has waited long enough by `now_s`, all that came until then being put."""
         return [waited.record for waited in self.due_waited(now_s)]
 
     def flush(self) -> list[Record]:
@@ -86,13 +99,16 @@ class Order:
 
     def put_waited(self, record: Record, now_s: float) -> list[Waited]:
         """As `put`, with the time at which each record came."""
+        if now_s != self._now_s:
+            self._until_s = self._now_s if self._lateness_s else now_s
+            self._now_s = now_s
         name = record.source
         source = self._sources.get(name)
         forgotten: list[Waited] = []
         if source is None:
             forgotten = self._make_room()
             source = self._sources[name] = SourceOrder(self._lateness_s)
-        released = source.put(record, now_s)
+        released = source.put(record, now_s, self._until_s)
         if source.is_empty:
             self._waiting.pop(name, None)
         else:
@@ -101,6 +117,7 @@ class Order:
 
     def due_waited(self, now_s: float) -> list[Waited]:
         """As `due`, with the time at which each record came."""
+        self._now_s = self._until_s = now_s
         if not self._waiting:
             return []
         released: list[Waited] = []
@@ -135,13 +152,12 @@ def in_order(
 ) -> Iterator[Record]:
     """`records` through an `Order`, as a plain iterator.
 
-    What waits is looked at whenever a record comes, and comes out at the end: over an `EventReader`
-    that falls silent, use `Order` and `next_due_s`.
+    clock   when the record in hand came; of an `EventReader`, ``lambda: reader.fetched_at_s``
+
+    What waits goes on when another record comes, or at the end: over a reader that falls silent use
+    `Order` itself.
     """
     order = Order(lateness_s)
     for record in records:
-        now_s = clock()
-        # First those that waited for too long before this one came.
-        yield from order.due(now_s)
-        yield from order.put(record, now_s)
+        yield from order.put(record, clock())
     yield from order.flush()

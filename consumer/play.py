@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -49,7 +50,14 @@ class Play:
         self._prefix = prefix
         self._more = sinks
         self._speed = speed
-        self.chain = Chain(settings.chain_options())
+        options = settings.chain_options()
+        if speed < 1.0:  # what comes slower must not be taken for silence
+            options = replace(
+                options,
+                lateness_s=options.lateness_s / speed,
+                silence_s=options.silence_s / speed,
+            )
+        self.chain = Chain(options)
 
     def __enter__(self) -> Play:
         with ExitStack() as stack:
@@ -91,10 +99,9 @@ class Play:
         """The same for everything that waits; at the end."""
         return self._hand_on(self.chain.flush(now_s), now_s)
 
-    def wait_s(self, now_s: float, longest_s: float) -> float:
-        """How long to wait for the next record before calling `due`."""
-        due_s = self.chain.next_due_s()
-        return longest_s if due_s is None else min(longest_s, max(0.0, due_s - now_s))
+    def next_due_s(self) -> float | None:
+        """When `due` has something to do, if nothing is put before."""
+        return self.chain.next_due_s()
 
     def _hand_on(self, signals: Sequence[Signal], now_s: float) -> Sequence[Signal]:
         if signals:

@@ -46,8 +46,9 @@ class SourceOrder:
         self._last_event_s = 0.0
         self._newest_ns = 0  # wall clock, of what was accepted
 
-    def put(self, record: Record, now_s: float) -> list[Waited]:
-        """Take a record; returns what may go on, in order."""
+    def put(self, record: Record, now_s: float, until_s: float) -> list[Waited]:
+        """Take a record that came at `now_s`, when all that came until `until_s` was put; returns
+        what may go on, in order."""
         self.last_s = now_s
         if self.is_empty and isinstance(record, EmotionEvent):
             # The usual case: nothing waits, and it is the next one.
@@ -64,7 +65,7 @@ class SourceOrder:
         if not self._accept(record, now_s):
             self.late += 1
             return []
-        released = self.due(now_s)
+        released = self.due(until_s)
         while self._is_too_full():
             self._give_up_first_gap(released)
         return released

@@ -37,7 +37,7 @@ class Timeline:
         waited = self._order.put_waited(record, now_s)
         if self._order.holds(record.source):
             self._merge.expect(record.source, now_s)
-        return self._merged(waited, now_s) + self._merge.due(now_s)
+        return self._merged(waited, now_s) + self._merge.due(self._order.until_s)
 
     def due(self, now_s: float) -> list[Record]:
         """What has waited long enough by `now_s`."""

@@ -6,20 +6,20 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 
-from consumer.jsonl import JsonLines
-from consumer.output import OutputWatch
+from consumer.play import Play
 from consumer.reader import EventReader
-from consumer.session.player import replay
+from consumer.session.player import Player
 from consumer.session.progress import RecordProgress
 from consumer.session.reader import SessionReader
 from consumer.session.settings import RecordSettings, ReplaySettings
 from consumer.session.writer import SessionWriter
-from consumer.table import EventTable
+from consumer.show import show
 from contract.console import discard
 from contract.errors import UsageError
-from contract.event import EmotionEvent, Record
+from contract.event import EmotionEvent
 from contract.process.command import run_command
 from contract.process.stop import stop_on_signals
 
@@ -34,33 +34,6 @@ def record_main(argv: Sequence[str]) -> int:
 def replay_main(argv: Sequence[str]) -> int:
     """Run `emotion-events replay`; returns its exit code."""
     return run_command(ReplaySettings, "emotion-events replay", _replay, argv)
-
-
-def replayed(settings: ReplaySettings, stop: threading.Event) -> Iterator[Record]:
-    """The records that the settings ask for, each when it is due, until the end or `stop`.
-
-    Raises `SessionError`, and `UsageError` if the recording is shorter than --from.
-    """
-    session = SessionReader(settings.file)
-    shift_ns = 0
-    if settings.now:
-        shift_ns = time.time_ns() - session.header.started_at_ns - round(settings.from_ * 1e9)
-    records = replay(
-        session,
-        stop=stop,
-        speed="max" if settings.speed == math.inf else settings.speed,
-        from_s=settings.from_,
-        loop=settings.loop,
-        shift_ns=shift_ns,
-    )
-    wanted = frozenset(settings.source)
-    for record in records:
-        if not wanted or record.source in wanted:
-            yield record
-    if not stop.is_set() and settings.from_ > session.duration_s:
-        raise UsageError(
-            f"--from: the recording lasts {session.duration_s:.1f} s, got {settings.from_:g} s"
-        )
 
 
 def _record(settings: RecordSettings) -> int:
@@ -124,15 +97,34 @@ def _record_events(
 
 def _replay(settings: ReplaySettings) -> int:
     stop = stop_on_signals()
-    table = settings.format == "table"
-    sink = EventTable(sys.stdout) if table else JsonLines(sys.stdout)
-    output = OutputWatch(stop)
-    output.start()
+    session = SessionReader(settings.file)
+    shift_ns = 0
+    if settings.now:
+        shift_ns = time.time_ns() - session.header.started_at_ns - round(settings.from_ * 1e9)
+    is_unpaced = settings.speed == math.inf
+    if is_unpaced and settings.osc and settings.rate:
+        raise UsageError("--osc: an even rate needs a --speed, got max; or --rate 0")
+    player = Player(
+        session,
+        stop=stop,
+        speed="max" if is_unpaced else settings.speed,
+        from_s=settings.from_,
+        loop=settings.loop,
+        shift_ns=shift_ns,
+        sources=settings.source or None,
+    )
     try:
-        for record in replayed(settings, stop):
-            if table or settings.records or isinstance(record, EmotionEvent):
-                with output.writing():
-                    sink.write(record)
+        with ExitStack() as stack:
+            play = None
+            if settings.smoothed or settings.has_sinks:
+                speed = 1.0 if is_unpaced else settings.speed
+                play = Play(settings, settings.redis, settings.prefix, speed=speed)
+                stack.enter_context(play)
+            show(player, settings, play, stop)
     except BrokenPipeError:  # `emotion-events replay FILE | head`: the reader has what it wanted
         discard(sys.stdout)
+    if not stop.is_set() and settings.from_ > session.duration_s:  # known now that it was read
+        raise UsageError(
+            f"--from: the recording lasts {session.duration_s:.1f} s, got {settings.from_:g} s"
+        )
     return 0

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal
 
 from consumer.session.reader import SessionReader
 from consumer.session.shift import captured_at_ns, shifted
+from contract.errors import SessionError
 from contract.event import Record
 
 Speed = float | Literal["max"]
+
+_AHEAD = 64  # records, a few hundred KiB at most of common ones
+_SPARE_S = 0.003  # before a record is due, nothing is read any more
 
 
 class Player:
@@ -27,6 +32,7 @@ class Player:
                recording lasted (or as its capture times span, if that is more), with sessions of
                its own: `shifted`
     shift_ns   moves the wall-clock times of all records, for example to now
+    sources    only these; None = all
     stop       ends it; so does the end of the session, unless it loops
     clock      monotonic seconds; `stop.wait` must wait by the same clock
 
@@ -46,6 +52,7 @@ class Player:
         from_s: float = 0.0,
         loop: bool = False,
         shift_ns: int = 0,
+        sources: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
@@ -54,16 +61,28 @@ class Player:
         self._from_s = from_s
         self._loop = loop
         self._shift_ns = shift_ns
+        self._sources = sources
         self._clock = clock
         self._runs = self._all_runs()
-        self._waiting: tuple[float, Record] | None = None
+        self._ahead: deque[tuple[float, Record]] = deque()
+        self._runs_end = False
+        self._failure: SessionError | None = None
         self._began_s: float | None = None
-        self._ended = False
         self.at_s = from_s
 
     @property
     def is_over(self) -> bool:
-        return self._ended or self._stop.is_set()
+        return self._stop.is_set() or (self._runs_end and not self._ahead and self._failure is None)
+
+    @property
+    def fetched_at_s(self) -> float:
+        """Now: a record is handed out when it is due."""
+        return self._clock()
+
+    @property
+    def is_away(self) -> bool:
+        """A file is always there."""
+        return False
 
     def next_record(self, timeout_s: float | None = None) -> Record | None:
         """The next record, as soon as it is due; None when it is over, or when none was due within
@@ -72,20 +91,32 @@ class Player:
         if self._began_s is None:
             self._began_s = self._clock()
         until_s = None if timeout_s is None else self._clock() + timeout_s
-        if self._waiting is None:
-            # Before the wait, so that reading the file costs no time when the record is due.
-            self._waiting = next(self._runs, None)
-            if self._waiting is None:
-                self._ended = True
-                return None
-        at_s, record = self._waiting
+        if not self._ahead:
+            self._read_one()
+        if not self._ahead:
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            return None
+        at_s, record = self._ahead[0]
         if self._speed != "max" and not self._is_due(self._due_s(at_s), until_s):
             return None
         if self._stop.is_set():
             return None
-        self._waiting = None
+        self._ahead.popleft()
         self.at_s = at_s
         return record
+
+    def _read_one(self) -> None:
+        """What is wrong with the file is told when its place has come."""
+        if self._runs_end:
+            return
+        try:
+            self._ahead.append(next(self._runs))
+        except StopIteration:
+            self._runs_end = True
+        except SessionError as error:
+            self._runs_end, self._failure = True, error
 
     def _due_s(self, at_s: float) -> float:
         assert self._began_s is not None
@@ -95,6 +126,14 @@ class Player:
     def _is_due(self, due_s: float, until_s: float | None) -> bool:
         """Waits until `due_s`; false if `stop` or `until_s` comes first."""
         wake_s = due_s if until_s is None else min(due_s, until_s)
+        # Reading takes its time when there is some, not when a burst of records is due.
+        while (
+            len(self._ahead) < _AHEAD
+            and not self._runs_end
+            and not self._stop.is_set()
+            and wake_s - self._clock() > _SPARE_S
+        ):
+            self._read_one()
         while not self._stop.is_set() and (left_s := wake_s - self._clock()) > 0:
             # At most a day: a longer wait than the platform takes is an error there.
             self._stop.wait(min(left_s, 86_400.0))
@@ -111,7 +150,8 @@ class Player:
                 first_ns = time_ns if first_ns is None else min(first_ns, time_ns)
                 last_ns = time_ns if last_ns is None else max(last_ns, time_ns)
                 moved = record if run == 1 and not shift_ns else shifted(record, shift_ns, run)
-                yield before_s + at_s, moved
+                if self._sources is None or record.source in self._sources:
+                    yield before_s + at_s, moved
             if not self._loop or first_ns is None or last_ns is None:
                 return
             run_s = self._session.duration_s - self._from_s

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from consumer.progress import parse_start
+from consumer.show_settings import ShowSettings
 from consumer.units import Seconds, parse_duration
-from contract.process.settings import ProcessSettings, RedisTimeout, RoleSettings
+from contract.process.settings import RedisTimeout, RoleSettings
 
 
 def _speed(value: Any) -> float:
@@ -83,13 +84,16 @@ class RecordSettings(RoleSettings):
         return value
 
 
-class ReplaySettings(ProcessSettings):
-    """Play a recorded session: the same events at the same times, within milliseconds.
+class ReplaySettings(ShowSettings, RoleSettings):
+    """Play a recorded session: the same events at the same times, within milliseconds. Redis is
+    only needed with --publish.
 
     Examples:
       emotion-events replay concert.jsonl.gz
       emotion-events replay concert.jsonl.gz --from 1:30 --speed 2
+      emotion-events replay concert.jsonl.gz --osc 127.0.0.1:9000
       emotion-events replay concert.jsonl.gz --speed max --format jsonl > events.jsonl
+      emotion-events replay concert.jsonl.gz --speed max --smoothed --format csv > people.csv
 
     The events are as they were recorded, capture times included, whatever the speed. --now moves
     all times so that the recording begins now. With --loop each round is a new session of each
@@ -109,12 +113,4 @@ class ReplaySettings(ProcessSettings):
     now: bool = Field(False, description="move all times to now, as if it happened again")
     source: list[str] = Field(
         [], description="only this source; give it several times for several sources"
-    )
-    format: Literal["table", "jsonl"] = Field(
-        "table", description="a table for people, or one JSON object a line for programs"
-    )
-    records: bool = Field(
-        False,
-        description="jsonl: also a line when a source starts, ends or goes offline "
-        '(kind "source"); the table always shows these',
     )

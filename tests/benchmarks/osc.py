@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 from pythonosc.osc_bundle import OscBundle
 from rich.console import Console
@@ -116,19 +117,34 @@ def _schedule(sources: int, seconds: float) -> Iterator[tuple[float, SmoothedEve
     return iter(sorted(events, key=lambda each: each[0]))
 
 
+class StampedSocket:
+    """A UDP socket on a free `port` that says when the kernel got each datagram."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(timeout_s)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self.port: int = self._socket.getsockname()[1]
+
+    def take(self) -> tuple[bytes, float]:
+        """A datagram, and when it came in seconds since the epoch. Raises `TimeoutError`."""
+        datagram, ((_, _, stamp),), _, _ = self._socket.recvmsg(2000, 64)
+        seconds, nanoseconds = struct.unpack("qq", stamp)
+        return datagram, seconds + nanoseconds / 1e9
+
+    def close(self) -> None:
+        self._socket.close()
+
+
 def receive() -> None:
     """Note when each tick of each source came, until standard input ends."""
     came: dict[str, list[float]] = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(3.0)
-        receiver.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        print(receiver.getsockname()[1], flush=True)
+    with closing(StampedSocket(timeout_s=3.0)) as receiver:
+        print(receiver.port, flush=True)
         try:
             while True:
-                datagram, ((_, _, stamp),), _, _ = receiver.recvmsg(2000, 64)
-                seconds, nanoseconds = struct.unpack("qq", stamp)
-                now_s = seconds + nanoseconds / 1e9
+                datagram, now_s = receiver.take()
                 for content in OscBundle(datagram):
                     if content.address.endswith("/people"):
                         came.setdefault(content.address, []).append(now_s)

@@ -137,6 +137,7 @@ def main() -> int:
                 f"{count / wrote_s:,.0f}", f"{count / read_s:,.0f}",
             )  # fmt: skip
         console.print(sizes)
+        del timed  # or the garbage collector would look through it while the session plays
         pace = Table("speed", "records", "late p50", "p99", "most", "below 5 ms")
         rows = [(f"{speed:g}", speed) for speed in (1.0, 2.0, 10.0)]
         for name, speed in [("(sleep)", 0.0), *rows]:

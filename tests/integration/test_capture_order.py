@@ -36,12 +36,12 @@ def read_all(url: str, orders: Order | Timeline, ends: int) -> list[Record]:
     """Until so many sources have ended, as a program would that keeps its appointments."""
     out: list[Record] = []
     deadline_s = time.monotonic() + 2 * PATIENCE_S
-    with EventReader(url, start="beginning", idle_s=0.05) as reader:
+    with EventReader(url, start="beginning") as reader:
         while sum(isinstance(r, SourceRecord) and r.state == "ended" for r in out) < ends:
             assert time.monotonic() < deadline_s, f"only {len(out)} records came"
-            for record in reader.records():
-                out += orders.put(record, time.monotonic())
-            out += orders.due(time.monotonic())
+            record = reader.next_record(timeout_s=0.02)
+            now_s = reader.fetched_at_s
+            out += orders.due(now_s) if record is None else orders.put(record, now_s)
     return out
 
 

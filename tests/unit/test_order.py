@@ -278,3 +278,17 @@ def test_a_plain_iterator_looks_at_the_clock_whenever_a_record_comes() -> None:
     came = [said("started"), frame(1), frame(0), frame(3), frame(4)]
     assert seqs(in_order(came, 0.2, lambda: next(times_s))) == ["started", 0, 1, 3, 4]
     assert list(in_order([])) == []
+
+
+def test_who_stands_still_gives_up_nothing_that_it_has_not_read() -> None:
+    order = Order(0.2)
+    order.put(said("started"), 0.0)
+    assert order.put(frame(1), 0.0) == []
+    # A second later a batch is fetched, and what is missing is the last in it.
+    assert order.put(frame(3), 1.0) == []
+    assert order.put(frame(2), 1.0) == []
+    assert seqs(order.put(frame(0), 1.0)) == [0, 1, 2, 3]
+    assert order.put(frame(5), 1.0) == []
+    assert order.put(frame(6), 1.3) == []  # fetched together with what may come yet
+    assert seqs(order.put(frame(7), 1.4)) == [5, 6, 7]
+    assert (order.late, order.missing) == (0, 1)

@@ -355,6 +355,18 @@ def test_it_begins_in_the_middle(tmp_path: Path) -> None:
     assert list(played(tmp_path / "a", Time(), from_s=1.8, loop=True)) == []
 
 
+def test_damage_is_told_when_its_place_has_come(tmp_path: Path) -> None:
+    lines = lines_of(write(tmp_path / "a"))
+    lines[5] = b"{broken\n"
+    (tmp_path / "a").write_bytes(b"".join(lines))
+    time = Time()
+    playing = played(tmp_path / "a", time)
+    assert [next(playing)[1] for _ in range(4)] == [record for _, record in RECORDS[:4]]
+    with pytest.raises(SessionError, match="line 6: expected one JSON object"):
+        next(playing)
+    assert time.now_s == pytest.approx(1001.7)
+
+
 def test_a_player_does_not_hold_up_whoever_has_other_things_to_do(tmp_path: Path) -> None:
     time = Time()
     player = Player(SessionReader(write(tmp_path / "a")), stop=time, clock=time)
@@ -371,7 +383,6 @@ def test_a_player_does_not_hold_up_whoever_has_other_things_to_do(tmp_path: Path
         (1.541, 0.041, None),
         (1.7, 1.7, RECORDS[3][1]),
         (1.75, 1.75, RECORDS[4][1]),
-        (1.75, 1.75, None),
     ]
 
 
