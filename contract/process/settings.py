@@ -213,5 +213,6 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         if action.dest == "redis":
             action.metavar = "URL"
         elif isinstance(action.metavar, str):
-            action.metavar = self._METAVARS.get(action.metavar, action.metavar)
+            one_of = re.sub(r"^list\[(\{.*\})\]$", r"\1", action.metavar)
+            action.metavar = self._METAVARS.get(one_of, one_of)
         return super()._metavar_formatter(action, default_metavar)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from consumer.files import check_outputs
 from consumer.play import Play
 from contract.connect import check, connect
 from contract.console import LastingConsole
@@ -18,7 +19,6 @@ from deploy.local.collect import Collector
 from deploy.local.counts import RunCounts
 from deploy.local.events_file import EventsFile
 from deploy.local.feed import Feed
-from deploy.local.outputs import check_outputs
 from deploy.local.parts import BAD_SOURCE, Parts
 from deploy.local.settings import EMBEDDED, UpSettings
 from deploy.local.summary import summarise
@@ -35,8 +35,7 @@ def run(settings: UpSettings) -> int:
     sources = find_sources(settings.source, settings.source_id)
     videos = AnnotatedVideos(settings.annotate, sources) if settings.annotate else None
     outputs = [("--events", settings.events)] if settings.events else []
-    outputs += [("--csv", settings.csv)] if settings.csv else []
-    outputs += [("--jsonl", settings.jsonl)] if settings.jsonl else []
+    outputs += settings.outputs
     outputs += [("--annotate", path) for path in videos.outputs] if videos else []
     check_outputs(outputs, settings.source)
     if settings.redis != EMBEDDED:
