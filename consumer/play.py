@@ -68,8 +68,13 @@ class Play:
         with ExitStack() as stack:
             check_outputs(self._settings.outputs)
             self._files: list[tuple[Sink[Signal], PartialFile]] = []
-            sinks = [*self._more, *self._build(stack)]
-            self._fan_out = stack.enter_context(FanOut(sinks))
+            try:
+                self._fan_out = FanOut([*self._more, *self._build(stack)])
+            except BaseException:  # another flag cannot be used: nothing was written yet
+                for _, file in self._files:
+                    file.discard()
+                raise
+            stack.enter_context(self._fan_out)
             self._stack = stack.pop_all()
         return self
 

@@ -52,9 +52,13 @@ def run(settings: UpSettings) -> int:
         parts = stack.enter_context(Parts(settings))
         run_counts = RunCounts(stack.enter_context(connect(parts.url)), parts.url, settings.prefix)
         ids = [source.id for source in sources]
-        play = stack.enter_context(Play(settings, parts.url, settings.prefix))
-        feed = Feed(parts.url, settings.prefix, run_counts.newest_event, ids, play)
-        with feed, make_view(console, quiet=settings.quiet) as view:
+        # Closed before the summary: an annotated video takes minutes, and a note is held no longer
+        # than somebody is there.
+        with (
+            Play(settings, parts.url, settings.prefix) as play,
+            Feed(parts.url, settings.prefix, run_counts.newest_event, ids, play) as feed,
+            make_view(console, quiet=settings.quiet) as view,
+        ):
             view.say(_read_along(parts.url, settings.prefix))
             watch = Watch(parts, feed, run_counts, collector, view)
             parts.start_workers()

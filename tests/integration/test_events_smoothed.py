@@ -163,6 +163,17 @@ def test_what_cannot_be_used_is_one_line(redis_url: str, arguments: list[str], f
     assert "Traceback" not in done.stderr
 
 
+def test_a_run_that_cannot_begin_leaves_no_file(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("old")
+    done = emotion_events(
+        "--redis", redis_url, "--csv", str(tmp_path / "old.csv"), "--jsonl", str(tmp_path / "new"),
+        "--osc", "nowhere.invalid:9000",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--osc nowhere.invalid:9000: host not found" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["old.csv"]
+
+
 def test_a_flag_without_effect_is_said_to_be_one(redis_url: str) -> None:
     done = emotion_events("--redis", redis_url, "--idle", "0.1s", "--dwell", "2s", "--rate", "5")
     assert done.returncode == 0
