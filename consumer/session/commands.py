@@ -46,7 +46,6 @@ def _record(settings: RecordSettings) -> int:
         prefix=settings.prefix,
         sources=settings.source or None,
         redis_timeout_s=settings.redis_timeout,
-        idle_s=_LOOK_UP_S,
         stop=stop,
     ) as reader:
         began_ns = time.monotonic_ns()
@@ -75,7 +74,7 @@ def _record_events(
     most_ns = None if settings.for_ is None else round(settings.for_ * 1e9)
     last_event_ns = at_ns = 0
     while not stop.is_set():
-        record = reader.next_record()  # None after a short silence too
+        record = reader.next_record(_LOOK_UP_S)
         at_ns = time.monotonic_ns() - began_ns
         if most_ns is not None and at_ns >= most_ns:
             return most_ns
@@ -89,6 +88,8 @@ def _record_events(
             progress.events += 1
             if progress.events == settings.count:
                 return at_ns
+        elif reader.is_away:  # an outage is not silence
+            last_event_ns = at_ns
         elif settings.idle is not None and at_ns - last_event_ns >= settings.idle * 1e9:
             return at_ns
         if progress.is_due():
