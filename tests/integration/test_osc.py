@@ -139,14 +139,17 @@ def test_pythonosc_receives_a_crowd_over_ipv6(wait_until: Callable[..., None]) -
         wait_until(lambda: len(heard) == 1 + 3 * 100 + 2, what="everybody")
         assert sink.sent > 5
         assert sink.lost == 0
+        crowd_heard = list(heard)
         sink.close()
+        wait_until(lambda: heard[-1] == ("/emotion/lobby/people", (0,)), what="the end")
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
     assert heard[0] == ("/emotion/lobby/labels", ("neutral", "happiness"))
     assert ("/emotion/lobby/100/weights", (0.5, 0.5)) in heard
-    assert heard[-2] == ("/emotion/lobby/people", (100,))
+    assert crowd_heard[-2] == ("/emotion/lobby/people", (100,))
+    assert ("/emotion/lobby/100/left", ()) in heard
 
 
 def test_a_fan_out_plays_by_the_clock(wait_until: Callable[..., None]) -> None:
