@@ -1,4 +1,4 @@
-"""`consumer.signals` over a live stream and over a recording: the steps, one by one and together."""
+"""`consumer.signals` over a stream and over a recording: the steps one by one, and together."""
 
 from __future__ import annotations
 
