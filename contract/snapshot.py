@@ -78,7 +78,7 @@ def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
     Raises `DecodeError` for a field that none of the scripts can have written.
     """
     script = (files("contract") / "snapshot.lua").read_text("utf-8")
-    reply: Any = client.eval(
+    reply: Any = client.eval_ro(  # whoever looks need not have the right to write
         script,
         5,
         keys.stats,
