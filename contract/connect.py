@@ -54,8 +54,12 @@ _LASTING = (
     redis.exceptions.AuthorizationError,
     redis.exceptions.NoPermissionError,
 )
-# A command within a script that the user may not give, as Redis and as Valkey and Redis 7.2 say it.
-_LASTING_WORDS = ("The user executing the script can't", "ACL failure in script")
+# A command within a script that the user may not give, as Redis 7.0 says it and as Valkey does; a
+# large one of somebody who has not logged in, as a frame of one whose password was changed.
+_LASTING_WORDS = (
+    "The user executing the script can't", "ACL failure in script",
+    "Protocol error: unauthenticated",
+)  # fmt: skip
 
 
 # A scheme of its own, because redis:// cannot say which of the two is meant and holds one address.

@@ -192,8 +192,8 @@ FOR_NOBODY = [
         "MODULE LIST", "SCRIPT FLUSH", "SCRIPT KILL", "FUNCTION LIST", "SLOWLOG GET", "PUBLISH x y",
         "SUBSCRIBE x", "MULTI", "XGROUP DESTROY {} g",
         "DUMP {}", "UNLINK {}", "PERSIST {}", "EXPIRE {} 1", "RENAME {} x", "MOVE {} 1",
-        "COPY {} x", "SORT {}", "RESTORE {} 0 x", "MIGRATE h 1 {} 0 1", "OBJECT FREQ {}", "APPEND {} x",
-        "XTRIM {} MAXLEN 0", "XSETID {} 1-0",
+        "COPY {} x", "SORT {}", "RESTORE {} 0 x", "MIGRATE h 1 {} 0 1", "OBJECT FREQ {}",
+        "APPEND {} x", "XTRIM {} MAXLEN 0", "XSETID {} 1-0",
     )
 ]  # fmt: skip
 
