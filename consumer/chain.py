@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from consumer.merge import Merge
 from consumer.order import Order
 from consumer.people.gate import GateOptions
 from consumer.people.smooth import Smoother, SmoothOptions
 from consumer.people.tracks import Tracker
+from consumer.timeline import Timeline
 from contract.event import EmotionEvent, Record, SourceRecord
 from contract.smoothed import Signal
 
@@ -34,6 +35,9 @@ class ChainOptions:
     silence_s: float = 2.0
 
 
+_MAX_SOURCES = 1024  # of more, as in `Order`, the one silent for longest is forgotten
+
+
 class Chain:
     """Records in, as they come; signals out. Times are monotonic seconds.
 
@@ -44,14 +48,14 @@ class Chain:
 
     def __init__(self, options: ChainOptions | None = None) -> None:
         self._options = options or ChainOptions()
-        self._order = Order(self._options.lateness_s)
-        self._merge = Merge(self._options.lateness_s) if self._options.merge else None
+        line = Timeline if self._options.merge else Order
+        self._order = line(self._options.lateness_s)
         self._people: dict[str, _Source] = {}
 
     @property
     def late(self) -> int:
         """Events that came when their place had passed, and were left out."""
-        return self._order.late + (0 if self._merge is None else self._merge.late)
+        return self._order.late
 
     @property
     def missing(self) -> int:
@@ -74,34 +78,30 @@ class Chain:
         """When `due` has something to do, if nothing is put before; None = nothing waits."""
         waiting = [source.silent_at_s for source in self._people.values()]
         waiting.append(self._order.next_due_s())
-        if self._merge is not None:
-            waiting.append(self._merge.next_due_s())
         return min((due_s for due_s in waiting if due_s is not None), default=None)
 
     def flush(self, now_s: float) -> list[Signal]:
         """Everything that waits; at the end."""
-        ordered = self._order.flush()
-        if self._merge is not None:
-            merged = [out for record in ordered for out in self._merge.put(record, now_s)]
-            ordered = merged + self._merge.flush()
-        return [signal for record in ordered for signal in self._see(record, now_s)]
+        return self._signals(self._order.flush(), now_s)
 
     def _signals(self, ordered: list[Record], now_s: float) -> list[Signal]:
-        if self._merge is not None:
-            ordered = [out for record in ordered for out in self._merge.put(record, now_s)]
-            ordered += self._merge.due(now_s)
         return [signal for record in ordered for signal in self._see(record, now_s)]
 
     def _see(self, record: Record, now_s: float) -> Iterator[Signal]:
         source = self._people.get(record.source)
         if source is None:
             source = self._people[record.source] = _Source(self._options)
+            if len(self._people) > _MAX_SOURCES:
+                yield from self._forget_one()
         if isinstance(record, EmotionEvent):
             yield from source.see(record, now_s)
         else:
             yield from source.mark(record)
-            if record.state == "ended":
-                del self._people[record.source]
+
+    def _forget_one(self) -> list[Signal]:
+        """Of too many sources, the one that was silent for longest is let go."""
+        name = min(self._people, key=lambda name: self._people[name].last_s)
+        return self._people.pop(name).fall_silent(0.0)
 
 
 class _Source:
@@ -112,10 +112,12 @@ class _Source:
         self._tracker = Tracker(options.gate, forget_s=options.forget_s)
         self._smoother = Smoother(options.smooth)
         self._last_ns = 0
+        self.last_s = math.inf  # one that has just come is not the oldest
         self.silent_at_s: float | None = None
 
     def see(self, event: EmotionEvent, now_s: float) -> list[Signal]:
         self._last_ns = event.captured_at_ns
+        self.last_s = now_s
         signals: list[Signal] = [*self._smoother.see(self._tracker.see(event))]
         self.silent_at_s = None if self._smoother.is_empty else now_s + self._options.silence_s
         return signals
@@ -123,6 +125,7 @@ class _Source:
     def mark(self, record: SourceRecord) -> list[Signal]:
         if record.state == "started":
             return [record]
+        self._tracker.leave()
         return [*self._end(record.at_ns), record]
 
     def fall_silent(self, silence_s: float) -> list[Signal]:

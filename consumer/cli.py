@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Sequence
 
+from consumer.session.commands import record_main, replay_main
 from consumer.settings import EventsSettings, StatusSettings
 from consumer.status import print_json, print_table, read_status
 from consumer.watch import watch
@@ -25,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Not a subcommand of the settings library: that one would not read EMOTION_REDIS for it.
     if arguments[:1] == ["status"]:
         return run_command(StatusSettings, "emotion-events status", _status, arguments[1:])
+    if arguments[:1] == ["record"]:
+        return record_main(arguments[1:])
+    if arguments[:1] == ["replay"]:
+        return replay_main(arguments[1:])
     return run_command(EventsSettings, "emotion-events", _watch, arguments)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from consumer.progress import Missed, Start, format_id
-from consumer.tail import Batch
+from consumer.tail import Batch, entries_of
 from contract.connect import REFUSED
 from contract.script import Script
 from contract.wire import Entry
@@ -133,11 +133,7 @@ class Member:
             return Batch([], Missed(self._take_missed()))
         raw, missed, exact, last_id = reply
         self._at = self.wake_after = last_id.decode()
-        entries = [
-            (entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
-            for entry_id, fields in raw
-        ]
-        return Batch(entries, Missed(self._take_missed() + missed, exact=bool(exact)))
+        return Batch(entries_of(raw), Missed(self._take_missed() + missed, exact=bool(exact)))
 
     def _take_missed(self) -> int:
         missed, self._missed = self._missed, 0

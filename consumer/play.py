@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ from consumer.play_settings import PlaySettings
 from consumer.sinks.csv import CsvTable
 from consumer.sinks.fan_out import FanOut
 from consumer.sinks.lines import SignalLines
+from consumer.sinks.playout import Playout
 from consumer.sinks.sink import Sink
 from consumer.sinks.stream import SignalStream
 from contract.connect import check, connect, explained
@@ -28,19 +30,34 @@ class Play:
 
     url, prefix   the server that `--publish` writes to
     sinks         more of them
+    speed         how much faster than they were captured the records come: in a replay
 
     Opening it raises `UsageError` for what cannot be used (a file, a port, a host) before anything
     is read. At a clean end the files get their names; after an exception they stay ``.partial``.
     """
 
     def __init__(
-        self, settings: PlaySettings, url: str, prefix: str, sinks: Sequence[Sink[Signal]] = ()
+        self,
+        settings: PlaySettings,
+        url: str,
+        prefix: str,
+        sinks: Sequence[Sink[Signal]] = (),
+        *,
+        speed: float = 1.0,
     ) -> None:
         self._settings = settings
         self._url = url
         self._prefix = prefix
         self._more = sinks
-        self.chain = Chain(settings.chain_options())
+        self._speed = speed
+        options = settings.chain_options()
+        if speed < 1.0:  # what comes slower must not be taken for silence
+            options = replace(
+                options,
+                lateness_s=options.lateness_s / speed,
+                silence_s=options.silence_s / speed,
+            )
+        self.chain = Chain(options)
 
     def __enter__(self) -> Play:
         with ExitStack() as stack:
@@ -103,7 +120,29 @@ class Play:
             sinks.append(SignalLines(file.stream, f"json lines {settings.jsonl}"))
         if settings.publish:
             sinks.append(self._stream())
-        return sinks
+        if settings.osc:
+            sinks.append(self._osc())
+        return sinks + [self._midi(target) for target in settings.midi]
+
+    def _osc(self) -> Sink[Signal]:
+        with _needs("osc", "--osc"):
+            from consumer.sinks.osc import OscSink
+            from consumer.sinks.udp import UdpAddress
+
+        settings = self._settings
+        addresses = [UdpAddress.parse(text) for text in settings.osc]
+        return OscSink(
+            addresses, self._playout(), by=settings.osc_by, scale=settings.scale, first=True
+        )
+
+    def _midi(self, target: str) -> Sink[Signal]:
+        with _needs("midi", "--midi"):
+            from consumer.sinks.midi import midi_sink
+
+        return midi_sink(target, self._playout(), self._settings.rate, first=True)
+
+    def _playout(self) -> Playout:
+        return Playout(self._settings.rate, self._settings.delay, self._speed)
 
     def _file(self, flag: str, path: Path, stack: ExitStack) -> PartialFile:
         try:
@@ -121,3 +160,15 @@ class Play:
         with explained(self._url):
             stream.open(time.monotonic())
         return stream
+
+
+@contextmanager
+def _needs(extra: str, flag: str) -> Iterator[None]:
+    """An import that fails because the extra is not installed, in one line."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{flag} needs {error.name}, which is not installed: "
+            f"pip install 'emotion-stream[{extra}]'"
+        ) from error

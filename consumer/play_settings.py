@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from consumer.chain import ChainOptions
+from consumer.people.gate import GateOptions
 from consumer.people.smooth import SmoothOptions
 from consumer.units import Hertz, Seconds
 from contract.affect import COORDINATES, Range, read_coordinates
@@ -34,8 +36,8 @@ class PlaySettings(ProcessSettings):
     )
     delay: Seconds | None = Field(
         None,
-        description="with a rate, how long after the capture it is sent; by default as little as "
-        "the frames allow",
+        description="with a rate, how long it waits for the frames that are slowest to arrive, "
+        "counted from the quickest; by default as little as they allow",
     )
     midi: list[str] = Field(
         [],
@@ -69,6 +71,15 @@ class PlaySettings(ProcessSettings):
         le=1.0,
         description="with --dwell, by how much another emotion must be more probable to take over",
     )
+    min_face: int = Field(
+        24, ge=0, le=16_384, description="least height in pixels of a face that is a person"
+    )
+    allow: list[Literal["blurred", "unsure", "printed", "brief", "erratic"]] = Field(
+        [],
+        description="faces that are people nevertheless: blurred, unsure (the detector doubts "
+        "them), printed (on somebody's clothes), brief (there for less than 0.15 s), erratic (an "
+        "expression that jumps); several times for several",
+    )
     forget: Seconds = Field(1.0, description="who was not seen for so long has left")
     lateness: Seconds = Field(
         0.2, description="how long a frame waits for an earlier one that another worker still has"
@@ -100,6 +111,12 @@ class PlaySettings(ProcessSettings):
         return ChainOptions(
             lateness_s=self.lateness,
             merge=self.merge,
+            gate=replace(GateOptions(small_px=float(self.min_face)), **self._allowed()),
             forget_s=self.forget,
             smooth=SmoothOptions(self.smoothing, self.dwell, self.hysteresis, coordinates),
         )
+
+    def _allowed(self) -> dict[str, Any]:
+        """The rules of the gate that are off."""
+        fields = {"printed": "printed_cues", "brief": "brief_s", "erratic": "erratic_per_s"}
+        return {fields.get(reason, reason): 0 for reason in self.allow}

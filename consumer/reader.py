@@ -99,6 +99,7 @@ class EventReader:
         self.missed = 0
         self.repeats = 0
         self.undecodable: Counter[str] = Counter()
+        self.fetched_at_s = 0.0  # when Redis was last asked, monotonic; what came then has one time
         self.last_id: str | None = None  # of the stream entry that was handed out last
         self.done_id: str | None = None  # of the one that was done with last, handed out or skipped
         check_url(url)
@@ -158,6 +159,11 @@ class EventReader:
             yield record
 
     @property
+    def is_over(self) -> bool:
+        """Whether there will be no more records: it was stopped or closed."""
+        return self._state == "closed" or self._is_stopped()
+
+    @property
     def is_away(self) -> bool:
         """Whether a server does not answer just now, so that nobody knows what it has."""
         return self._state == "open" and self._subscription.is_away
@@ -175,6 +181,7 @@ class EventReader:
         while not self._is_stopped():
             if self._subscription.needs_fetch():
                 self._subscription.fetch()
+                self.fetched_at_s = time.monotonic()
                 self._tell_missed()  # before the events that come after the gap
             delivery = self._subscription.take()
             if delivery is not None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from consumer.play_settings import PlaySettings
 from consumer.progress import parse_start
+from consumer.show_settings import ShowSettings
 from contract.process.settings import RedisTimeout, RoleSettings
 
 
-class EventsSettings(PlaySettings, RoleSettings):
+class EventsSettings(ShowSettings, RoleSettings):
     """Watch the emotions of a running system, or pass them on: as lines, OSC, MIDI, CSV.
 
     Examples:
@@ -37,23 +37,12 @@ class EventsSettings(PlaySettings, RoleSettings):
     # Without "all", a field with an alias would be read from the variable FROM.
     model_config = SettingsConfigDict(env_prefix_target="all")
 
-    format: Literal["table", "jsonl", "csv"] = Field(
-        "table",
-        description="of standard output: a table for people, one JSON object a line for programs, "
-        "or comma-separated values (with --smoothed)",
-    )
-    smoothed: bool = Field(
-        False,
-        description="show what --osc and the like send: people instead of faces, steady, and who "
-        "comes, goes or changes",
-    )
     from_: str = Field(
         "now",
         alias="from",
         description="where to begin: now, beginning (all events that are still there) or the id of "
         "the stream entry to begin after; a --group that exists goes on where it stopped",
     )
-    count: int | None = Field(None, ge=1, description="end after so many events")
     source: list[str] = Field(
         [], description="only this source; give it several times for several sources"
     )
@@ -61,11 +50,6 @@ class EventsSettings(PlaySettings, RoleSettings):
         None,
         min_length=1,
         description="share the events with all who give the same name, and remember what was read",
-    )
-    records: bool = Field(
-        False,
-        description="jsonl: also a line when a source starts, ends or goes offline "
-        '(kind "source"); the table always shows these',
     )
     idle: float | None = Field(
         None,
@@ -75,12 +59,6 @@ class EventsSettings(PlaySettings, RoleSettings):
         description="end after so many seconds without an event",
     )
     redis_timeout: RedisTimeout = 60.0
-
-    @model_validator(mode="after")
-    def _csv_of_people(self) -> Self:
-        if self.format == "csv" and not self.smoothed:
-            raise ValueError("--format csv: a row is a person, so it needs --smoothed")
-        return self
 
     @field_validator("from_")
     @classmethod

@@ -11,9 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from consumer.progress import Missed
 from consumer.streams import EventStreams, Stream
@@ -33,8 +32,7 @@ _ACKNOWLEDGE_AFTER = 64
 _ACKNOWLEDGE_AFTER_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One entry in our hands."""
 
     stream: Stream

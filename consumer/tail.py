@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from consumer.progress import Missed, Progress, Start, StreamState, format_id, parse_id
 from contract.script import Script
@@ -23,6 +23,19 @@ class Batch:
 
     entries: Sequence[tuple[bytes, Entry]]
     missed: Missed
+
+
+def entries_of(raw: Sequence[Any]) -> list[tuple[bytes, Entry]]:
+    """The entries a script returned, (id, fields) each, with their fields as a map."""
+    return [
+        # One field is the rule: an entry of ours has no other.
+        (entry_id, {fields[0]: fields[1]} if len(fields) == 2 else dict(_pairs(fields)))
+        for entry_id, fields in raw
+    ]
+
+
+def _pairs(fields: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    return zip(fields[::2], fields[1::2], strict=True)
 
 
 class Tail:
@@ -67,8 +80,4 @@ class Tail:
         """Entries and the stream's state, of the same moment."""
         after = self.wake_after if count else "0-0"
         raw, added, length, first, newest = self._script(keys=[self.key], args=[after, count])
-        entries: list[tuple[bytes, Entry]] = [
-            (entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
-            for entry_id, fields in raw
-        ]
-        return entries, StreamState(added, length, parse_id(first), parse_id(newest))
+        return entries_of(raw), StreamState(added, length, parse_id(first), parse_id(newest))

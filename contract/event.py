@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from contract import wire
@@ -170,7 +171,7 @@ def decode_record(entry: wire.Entry) -> Record:
 
 def record_from_dict(message: Mapping[str, Any]) -> Record:
     """The record a `to_dict` (or a line of JSON) came from. Raises `DecodeError`."""
-    if wire.get(message, "kind", wire.one_of("frame", "source")) == "source":
+    if wire.get(message, "kind", _kind) == "source":
         return source_record_from(message)
     return EmotionEvent(**wire.get_all(message, _EVENT))
 
@@ -196,7 +197,7 @@ def box(value: Any) -> Box:
     """A check for a box."""
     if not isinstance(value, list) or len(value) != 4:
         raise ValueError("expected [left, top, right, bottom]")
-    left, top, right, bottom = (_edge(side) for side in value)
+    left, top, right, bottom = map(_edge, value)
     if not (left < right and top < bottom):
         raise ValueError("expected left < right and top < bottom")
     return Box(left, top, right, bottom)
@@ -206,9 +207,27 @@ def face_scores(value: Any) -> dict[str, float]:
     """A check for the scores of a face."""
     if not isinstance(value, dict) or not 0 < len(value) <= wire.MAX_LABELS:
         raise ValueError(f"expected a map of 1-{wire.MAX_LABELS} labels to probabilities")
+    if _are_names(tuple(value)):
+        for score in value.values():
+            if type(score) is not float or not 0.0 <= score <= 1.0:
+                break
+        else:
+            return dict(value)
     return {wire.name(label): _probability(score) for label, score in value.items()}
 
 
+@lru_cache(maxsize=64)
+def _are_names(labels: tuple[Any, ...]) -> bool:
+    """Whether `wire.name` takes all of them; a model's labels are the same in every face."""
+    try:
+        for label in labels:
+            wire.name(label)
+    except ValueError:
+        return False
+    return True
+
+
+_kind = wire.one_of("frame", "source")
 _edge = wire.integer(0, wire.MAX_IMAGE_SIDE_PX)
 _side = wire.integer(1, wire.MAX_IMAGE_SIDE_PX)
 _time_ns = wire.integer(0)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contract.event import EmotionEvent
+from contract.smoothed import SmoothedEvent
 
 
-def elapsed_s(before: EmotionEvent, after: EmotionEvent) -> float:
+def elapsed_s(before: EmotionEvent | SmoothedEvent, after: EmotionEvent | SmoothedEvent) -> float:
     """Seconds from one event of a source to a later one, at least 0.
 
     By media time where both have it and it advanced: a file read as fast as the machine can has

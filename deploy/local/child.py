@@ -42,6 +42,7 @@ class Child:
     don't see it, and `emotion-up` stops them in the order that loses nothing.
 
     ready   set once it has logged the event "ready", which takes a log level of info or debug
+    said    what that event carried
 
     What it logs is passed on from `level` up; with `talks` also what it prints plainly.
     """
@@ -60,6 +61,7 @@ class Child:
     ) -> None:
         self.name = name
         self.ready = threading.Event()
+        self.said: Mapping[str, Any] = {}
         self._level = _LEVELS.index(level)
         self._talks = talks
         self._is_gone = False
@@ -162,6 +164,7 @@ class Child:
             return
         event = str(entry["event"])
         if event == "ready":
+            self.said = entry
             self.ready.set()
         level = _LEVELS.index(entry["level"]) if entry.get("level") in _LEVELS else 0
         if level < self._level:

@@ -31,6 +31,7 @@ class Parts:
         self.url = self._supervisor.url or settings.redis
         self._workers: list[Child] = []
         self._producer: Child | None = None
+        self._view: Child | None = None
 
     def __enter__(self) -> Parts:
         return self
@@ -59,6 +60,17 @@ class Parts:
         self._producer = self._start(
             "producer", "producer", arguments, self._settings.producer_environment()
         )
+
+    def start_view(self) -> None:
+        """Start the live page."""
+        self._view = self._start("view", "consumer.view", self._settings.view_arguments(), {})
+
+    @property
+    def view_url(self) -> str | None:
+        """Where the live page is, once it is there."""
+        if self._view is None or not self._view.ready.is_set():
+            return None
+        return str(self._view.said["url"])
 
     @property
     def workers(self) -> int:
@@ -90,6 +102,8 @@ class Parts:
         self._supervisor.check()
         for worker in self._workers:
             worker.check()
+        if self._view is not None:
+            self._view.check()
         if self._producer is not None and self._producer.exit_code not in (None, 0, BAD_SOURCE):
             raise PartFailed(self._producer.last_words())
 
@@ -113,15 +127,16 @@ class Parts:
         if self._producer is not None:
             self._producer.terminate()
             wait_for_all([self._producer], time.monotonic() + PRODUCER_GRACE_S)
-        for worker in self._workers:
-            worker.terminate()
-        wait_for_all(self._workers, deadline_s)
+        others = self._workers + ([] if self._view is None else [self._view])
+        for child in others:
+            child.terminate()
+        wait_for_all(others, deadline_s)
         for child in self._children:
             self._supervisor.forget(child.pid)
 
     @property
     def _children(self) -> list[Child]:
-        return self._workers + ([self._producer] if self._producer is not None else [])
+        return [*self._workers, *(c for c in (self._producer, self._view) if c is not None)]
 
     def _start(
         self, name: str, module: str, arguments: list[str], environment: dict[str, str]

@@ -59,6 +59,8 @@ def run(settings: UpSettings) -> int:
             view.say(_read_along(parts.url, settings.prefix))
             watch = Watch(parts, feed, run_counts, collector, view)
             parts.start_workers()
+            if settings.view:
+                parts.start_view()
             # The workers take seconds to load TensorFlow, and all cores. A video that began before
             # that would have the loading in its latency. What can't be played need not wait.
             at_once = not _can_play(sources)

@@ -31,6 +31,7 @@ class UpSettings(PlaySettings, RoleSettings):
       emotion-up a.mp4 b.mp4 --events out.jsonl --annotate out.mp4
       emotion-up video.mp4 --no-realtime        as fast as the machine can
       emotion-up folder/ --detect-every 3       many sources on a small machine
+      emotion-up 0 --view                       pictures, people and moods on a web page
       emotion-up 0 --osc 127.0.0.1:9000         play: to Max, Pure Data, SuperCollider
       emotion-up video.mp4 --midi take.mid --csv take.csv
 
@@ -105,6 +106,12 @@ class UpSettings(PlaySettings, RoleSettings):
         "by default lossless for files, live for cameras and URLs",
     )
     model: Path | None = Field(None, description="classifier to use instead of the shipped one")
+    view: bool = Field(
+        False, description="show it on a web page as well, and open that in the browser"
+    )
+    view_port: int = Field(
+        0, ge=0, le=65535, description="port of that page, on this machine only; 0 = a free one"
+    )
     quiet: bool = Field(False, description="no live view, only the summary")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="least severe log line of the parts that is shown"
@@ -163,6 +170,10 @@ class UpSettings(PlaySettings, RoleSettings):
             *model,
         ]
 
+    def view_arguments(self) -> list[str]:
+        """The command line of the live page."""
+        return [*self._shared_arguments(), "--port", str(self.view_port), "--open"]
+
     def _shared_arguments(self) -> list[str]:
         # Never less than info: "ready" is said there. `Child` withholds what is not wanted.
         level = "debug" if self.log_level == "debug" else "info"
@@ -174,8 +185,9 @@ class UpSettings(PlaySettings, RoleSettings):
         The parts go by their command lines: a variable of ours that a flag has overruled must not
         reach them. Only the server's URL goes this way, because it can hold a password.
         """
-        # A metrics port in our environment can't be every part's, and we count one partition.
-        names = (*type(self).model_fields, "metrics_port", "partitions")
+        # A metrics port in our environment can't be every part's, and we count one partition. The
+        # page of --view is for this machine.
+        names = (*type(self).model_fields, "metrics_port", "partitions", "host", "port", "token")
         ours = {ENV_PREFIX + name.upper() for name in names}
         hidden = {name: None for name in os.environ if name.upper() in ours}
         return {**hidden, f"{ENV_PREFIX}REDIS": url}

@@ -36,6 +36,7 @@ class Watch:
         self._started_s = self._running_since_s = time.monotonic()
         self._counted_s = float("-inf")
         self._is_settled = False
+        self._told_url = False
         self.is_done = False
         """The producer has ended, all its frames are settled and all their events are here."""
 
@@ -52,6 +53,7 @@ class Watch:
             self._parts.check_server(SERVER_DEATH_S)
             raise
         self._pass_on_notes()
+        self._tell_url()
         self.show("running" if self._parts.producer_started else "loading")
         # In this order: once the frames are settled no event can be missing behind `newest_event`.
         if self._is_settled and self._feed.has_read(self._run_counts.newest_event):
@@ -92,6 +94,11 @@ class Watch:
         if waited_s > LOADING_LIMIT_S:
             ready = f"{self._parts.workers_ready} of {self._parts.workers} workers are ready"
             raise PartFailed(f"{ready} after {waited_s:.0f} s")
+
+    def _tell_url(self) -> None:
+        if not self._told_url and (url := self._parts.view_url) is not None:
+            self._told_url = True
+            self._view.say(f"  watch:       {url}")
 
     def _pass_on_notes(self) -> None:
         for note in self._parts.notes():

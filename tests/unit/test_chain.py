@@ -84,6 +84,7 @@ def test_a_source_that_falls_silent_has_nobody_in_it() -> None:
     # It goes on where it stopped: whoever is seen again has come back.
     found = run(chain, [event("a", seq, face()) for seq in range(10, 20)], silent_s + 1)
     assert changes(found) == [("a", "person_entered")]
+    assert {p.track for s in smoothed(found, "a") for p in s.people} == {1}
 
 
 def test_what_never_came_is_counted_and_what_comes_late_is_left_out() -> None:
@@ -108,3 +109,21 @@ def test_a_finished_recording_is_played_through() -> None:
     found = list(signals(arrivals, ChainOptions()))
     (left,) = [s for s in found if isinstance(s, Transition) and s.change == "person_left"]
     assert left.at_ns < event("a", 9).captured_at_ns + 3 * SECOND
+
+
+def test_tracks_go_on_counting_over_sessions() -> None:
+    chain = Chain()
+    first = [record("a", "started"), *(event("a", seq, face()) for seq in range(10))]
+    run(chain, [*first, record("a", "ended", 10)])
+    second = [event("a", seq, face(), session="t") for seq in range(10)]
+    found = run(chain, [record("a", "started", session="t"), *second], START_S + 5)
+    assert {p.track for s in smoothed(found, "a") for p in s.people} == {2}
+    assert {p.voice for s in smoothed(found, "a") for p in s.people} == {1}
+
+
+def test_of_too_many_sources_the_oldest_is_forgotten() -> None:
+    chain = Chain()
+    for number in range(1030):
+        chain.put(event(f"cam{number}", 0), START_S + number)
+    assert len(chain._people) == 1024
+    assert "cam1029" in chain._people

@@ -1,0 +1,144 @@
+"""Records to standard output and to sinks, until there are no more."""
+
+from __future__ import annotations
+
+import select
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+from consumer.jsonl import JsonLines
+from consumer.output import OutputWatch
+from consumer.people_table import PeopleTable
+from consumer.play import Play
+from consumer.show_settings import ShowSettings
+from consumer.sinks.csv import CsvTable
+from consumer.sinks.fan_out import FanOut
+from consumer.sinks.lines import SignalLines
+from consumer.sinks.printed import Printed
+from consumer.sinks.sink import Sink
+from consumer.table import EventTable
+from contract.event import EmotionEvent, Record
+from contract.smoothed import Signal, SmoothedEvent
+
+_LOOK_UP_S = 0.5  # how often to see, while nothing comes, whether anybody still reads our output
+
+
+class Records(Protocol):
+    """Where records come from: `EventReader`, or `Player` for a recorded session."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be no more."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing can come just now, which is not the same as nothing being there."""
+
+    def next_record(self, timeout_s: float | None = None, /) -> Record | None: ...
+
+
+def show(
+    records: Records,
+    settings: ShowSettings,
+    play: Play | None,
+    stop: threading.Event,
+    *,
+    idle_s: float | None = None,
+) -> None:
+    """Until there are no more, `stop`, --count, or `idle_s` seconds without an event.
+
+    play   open; needed for --smoothed
+
+    Raises `BrokenPipeError` when nobody reads our output.
+    """
+    with ExitStack() as stack:
+        output = _standard_output(settings, stop, stack)
+        left = settings.count
+        for items, now_s in _items(records, settings, play, idle_s):
+            for item in items:
+                output.put([item], now_s)
+                if left is not None and isinstance(item, EmotionEvent | SmoothedEvent):
+                    left -= 1
+                    if not left:
+                        return
+
+
+def _items(
+    records: Records, settings: ShowSettings, play: Play | None, idle_s: float | None
+) -> Iterator[tuple[Sequence[Record | Signal], float]]:
+    """What is to be shown, and when it came; what is played is played on the way."""
+    longest_s = min(_LOOK_UP_S, idle_s or _LOOK_UP_S)
+    came_s = time.monotonic()
+    while not records.is_over:
+        wait_s = longest_s if play is None else play.wait_s(time.monotonic(), longest_s)
+        record = records.next_record(wait_s)
+        now_s = time.monotonic()
+        if play is not None:
+            signals = [*play.due(now_s), *([] if record is None else play.put(record, now_s))]
+            if settings.smoothed:
+                yield signals, now_s
+        if record is not None and not settings.smoothed and _is_shown(record, settings):
+            yield [record], now_s
+        if isinstance(record, EmotionEvent) or records.is_away:  # an outage is not silence
+            came_s = now_s
+        elif record is None:
+            if idle_s is not None and now_s - came_s >= idle_s:
+                break
+            if _nobody_reads():
+                raise BrokenPipeError
+    if play is not None:
+        now_s = time.monotonic()
+        rest = play.flush(now_s)
+        if settings.smoothed:
+            yield rest, now_s
+
+
+def _is_shown(record: Record, settings: ShowSettings) -> bool:
+    return isinstance(record, EmotionEvent) or settings.format == "table" or settings.records
+
+
+class _Output(Protocol):
+    def put(self, items: Sequence[Any], now_s: float, /) -> None: ...
+
+
+def _standard_output(settings: ShowSettings, stop: threading.Event, stack: ExitStack) -> _Output:
+    sink: Sink[Signal] | Sink[Record]
+    if not settings.smoothed:
+        sink = Printed((EventTable if settings.format == "table" else JsonLines)(sys.stdout))
+    elif settings.format == "jsonl":
+        sink = SignalLines(sys.stdout)
+    else:
+        people = PeopleTable if settings.format == "table" else CsvTable
+        sink = people(sys.stdout, scale=settings.scale)
+    if settings.has_sinks:  # whoever reads our output must not hold them up
+        return stack.enter_context(FanOut([sink]))
+    return _Direct(sink, stop, stack)
+
+
+class _Direct:
+    """Writes at once, and so reads no faster than our output is read: nothing is lost."""
+
+    def __init__(self, sink: Sink[Any], stop: threading.Event, stack: ExitStack) -> None:
+        self._sink = sink
+        self._watch = OutputWatch(stop)
+        self._watch.start()
+        stack.callback(sink.close)
+
+    def put(self, items: Sequence[Any], now_s: float) -> None:
+        with self._watch.writing():
+            for item in items:
+                self._sink.write(item, now_s)
+
+
+def _nobody_reads() -> bool:
+    """Whether our standard output is a pipe whose other end was closed."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError):  # no poll here, or no real file behind stdout
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

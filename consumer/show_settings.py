@@ -1,0 +1,36 @@
+"""The flags of what appears on standard output."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from consumer.play_settings import PlaySettings
+
+
+class ShowSettings(PlaySettings):
+    """Flags of the commands that show records, live or recorded."""
+
+    format: Literal["table", "jsonl", "csv"] = Field(
+        "table",
+        description="of standard output: a table for people, one JSON object a line for programs, "
+        "or comma-separated values (with --smoothed)",
+    )
+    smoothed: bool = Field(
+        False,
+        description="show what --osc and the like send: people instead of faces, steady, and who "
+        "comes, goes or changes",
+    )
+    records: bool = Field(
+        False,
+        description="jsonl: also a line when a source starts, ends or goes offline "
+        '(kind "source"); tables and --smoothed always show these',
+    )
+    count: int | None = Field(None, ge=1, description="end after so many events")
+
+    @model_validator(mode="after")
+    def _csv_of_people(self) -> Self:
+        if self.format == "csv" and not self.smoothed:
+            raise ValueError("--format csv: a row is a person, so it needs --smoothed")
+        return self

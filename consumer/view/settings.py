@@ -1,0 +1,45 @@
+"""The flags and environment of `emotion-view`: the only place that reads them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contract.process.settings import RoleSettings
+
+
+class ViewSettings(RoleSettings):
+    """Show on a web page what a running system sees: pictures, people, their emotions, and how the
+    system is doing.
+
+    Examples:
+      emotion-view                        then open http://127.0.0.1:8080/
+      emotion-view --open                 opens it
+      emotion-view --host 0.0.0.0         for other machines and phones; demands a token, which is
+                                          in the address it prints
+      emotion-view --redis redis://10.0.0.5:6379 --prefix studio
+
+    The system need not run yet: the page waits for it. Connections are not encrypted: beyond a
+    network you trust, put a proxy with TLS before it.
+
+    Every flag can be set in the environment: --token is EMOTION_TOKEN, and better there than on the
+    command line.
+    """
+
+    host: str = Field(
+        "127.0.0.1", description="address to serve on; 0.0.0.0 = every interface, with a token"
+    )
+    port: int = Field(8080, ge=0, le=65535, description="port to serve on; 0 = a free one")
+    fps: float = Field(
+        4.0,
+        gt=0,
+        le=30,
+        allow_inf_nan=False,
+        description="pictures of each source a second, at most",
+    )
+    token: str | None = Field(
+        None,
+        repr=False,
+        description="what a browser must know to see the page; by default made up when --host is "
+        "not this machine alone, else none",
+    )
+    open: bool = Field(False, description="open the page in the browser")
