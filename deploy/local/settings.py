@@ -187,7 +187,8 @@ class UpSettings(PlaySettings, RoleSettings):
         """
         # A metrics port in our environment can't be every part's, and we count one partition. The
         # page of --view is for this machine.
-        names = (*type(self).model_fields, "metrics_port", "partitions", "host", "port", "token")
+        others = ("metrics_port", "partitions", "host", "port", "token", "token_file")
+        names = (*type(self).model_fields, *others)
         ours = {ENV_PREFIX + name.upper() for name in names}
         hidden = {name: None for name in os.environ if name.upper() in ours}
         return {**hidden, f"{ENV_PREFIX}REDIS": url}

@@ -160,7 +160,9 @@ def test_no_password_comes_out_of_emotion_up(
                 return up.pid_of("producer") is not None
 
             wait_until(has_played, timeout_s=120)
-            up.family()
+            # The server's socket, and what its parts leave there, are this user's alone.
+            folders = list(up.temporary.glob("emotion-*"))
+            assert [path.stat().st_mode & 0o777 for path in folders] == [0o700]
             assert up.process.wait(120) == 0, up.stderr
             texts = {"stdout": up.stdout.encode(), "stderr": up.stderr.encode()}
             texts |= {f"process {pid}": words.encode() for pid, words in up.family().items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from consumer.view.settings import ViewSettings
 from contract.errors import UsageError
 from contract.process.secret_file import MAX_BYTES
 from contract.process.settings import RoleSettings, read_settings
@@ -94,6 +95,14 @@ def test_a_pipe_is_a_file(tmp_path: Path) -> None:
     writer.start()
     assert redis_of("--redis-file", str(path)) == URL
     writer.join()
+
+
+def test_the_views_token_may_be_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("geheim-geheim-geheim\n")
+    settings = read_settings(ViewSettings, "thing", ["--token-file", str(path)])
+    assert settings.token == "geheim-geheim-geheim"
+    assert "geheim" not in repr(settings)
 
 
 def test_sources_are_one_a_line(tmp_path: Path) -> None:
