@@ -99,10 +99,9 @@ class Play:
         """The same for everything that waits; at the end."""
         return self._hand_on(self.chain.flush(now_s), now_s)
 
-    def wait_s(self, now_s: float, longest_s: float) -> float:
-        """How long to wait for the next record before calling `due`."""
-        due_s = self.chain.next_due_s()
-        return longest_s if due_s is None else min(longest_s, max(0.0, due_s - now_s))
+    def next_due_s(self) -> float | None:
+        """When `due` has something to do, if nothing is put before."""
+        return self.chain.next_due_s()
 
     def _hand_on(self, signals: Sequence[Signal], now_s: float) -> Sequence[Signal]:
         if signals:

@@ -1,23 +1,19 @@
-"""The flags of every command that turns faces into steady people and sends them somewhere."""
+"""The flags of every command that sends people somewhere."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from consumer.chain import ChainOptions
-from consumer.people.gate import GateOptions
-from consumer.people.smooth import SmoothOptions
+from consumer.steady_settings import SteadySettings
 from consumer.units import Hertz, Seconds
-from contract.affect import COORDINATES, Range, read_coordinates
-from contract.process.settings import ProcessSettings
+from contract.affect import Range
 
 
-class PlaySettings(ProcessSettings):
-    """Flags of whatever makes signals."""
+class PlaySettings(SteadySettings):
+    """Flags of whatever plays."""
 
     osc: list[str] = Field(
         [],
@@ -56,42 +52,6 @@ class PlaySettings(ProcessSettings):
     keep_published: int = Field(
         100_000, ge=1, le=100_000_000, description="most entries of that stream, for each partition"
     )
-    smoothing: Seconds = Field(
-        0.4,
-        description="time constant of the scores: so long after a sudden change 63 % of it has "
-        "come through; 0 = raw",
-    )
-    dwell: Seconds = Field(
-        1.0,
-        description="an emotion stays at least so long; 0 = the most probable one of the moment",
-    )
-    hysteresis: float = Field(
-        0.1,
-        ge=0.0,
-        le=1.0,
-        description="with --dwell, by how much another emotion must be more probable to take over",
-    )
-    min_face: int = Field(
-        24, ge=0, le=16_384, description="least height in pixels of a face that is a person"
-    )
-    allow: list[Literal["blurred", "unsure", "printed", "brief", "erratic"]] = Field(
-        [],
-        description="faces that are people nevertheless: blurred, unsure (the detector doubts "
-        "them), printed (on somebody's clothes), brief (there for less than 0.15 s), erratic (an "
-        "expression that jumps); several times for several",
-    )
-    forget: Seconds = Field(1.0, description="who was not seen for so long has left")
-    lateness: Seconds = Field(
-        0.2, description="how long a frame waits for an earlier one that another worker still has"
-    )
-    merge: bool = Field(
-        False, description="several sources in one line by capture time; waits for the slowest"
-    )
-    affect: Path | None = Field(
-        None,
-        description="valence and arousal of emotions, in place of the built-in ones: a JSON file "
-        'like {"neutral": [0, 0.1]}',
-    )
     range: Literal["-1..1", "0..1"] = Field(
         "-1..1", description="of valence and arousal in OSC, CSV and tables"
     )
@@ -104,19 +64,3 @@ class PlaySettings(ProcessSettings):
     @property
     def scale(self) -> Range:
         return Range(self.range)
-
-    def chain_options(self) -> ChainOptions:
-        """How records become signals. Raises `UsageError` for a table that cannot be used."""
-        coordinates = COORDINATES if self.affect is None else read_coordinates(self.affect)
-        return ChainOptions(
-            lateness_s=self.lateness,
-            merge=self.merge,
-            gate=replace(GateOptions(small_px=float(self.min_face)), **self._allowed()),
-            forget_s=self.forget,
-            smooth=SmoothOptions(self.smoothing, self.dwell, self.hysteresis, coordinates),
-        )
-
-    def _allowed(self) -> dict[str, Any]:
-        """The rules of the gate that are off."""
-        fields = {"printed": "printed_cues", "brief": "brief_s", "erratic": "erratic_per_s"}
-        return {fields.get(reason, reason): 0 for reason in self.allow}

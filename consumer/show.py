@@ -21,24 +21,11 @@ from consumer.sinks.lines import SignalLines
 from consumer.sinks.printed import Printed
 from consumer.sinks.sink import Sink
 from consumer.table import EventTable
+from consumer.turns import Records, turns
 from contract.event import EmotionEvent, Record
 from contract.smoothed import Signal, SmoothedEvent
 
 _LOOK_UP_S = 0.5  # how often to see, while nothing comes, whether anybody still reads our output
-
-
-class Records(Protocol):
-    """Where records come from: `EventReader`, or `Player` for a recorded session."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there will be no more."""
-
-    @property
-    def is_away(self) -> bool:
-        """Whether nothing can come just now, which is not the same as nothing being there."""
-
-    def next_record(self, timeout_s: float | None = None, /) -> Record | None: ...
 
 
 def show(
@@ -71,30 +58,22 @@ def _items(
     records: Records, settings: ShowSettings, play: Play | None, idle_s: float | None
 ) -> Iterator[tuple[Sequence[Record | Signal], float]]:
     """What is to be shown, and when it came; what is played is played on the way."""
-    longest_s = min(_LOOK_UP_S, idle_s or _LOOK_UP_S)
     came_s = time.monotonic()
-    while not records.is_over:
-        wait_s = longest_s if play is None else play.wait_s(time.monotonic(), longest_s)
-        record = records.next_record(wait_s)
-        now_s = time.monotonic()
-        if play is not None:
-            signals = [*play.due(now_s), *([] if record is None else play.put(record, now_s))]
-            if settings.smoothed:
-                yield signals, now_s
-        if record is not None and not settings.smoothed and _is_shown(record, settings):
-            yield [record], now_s
-        if isinstance(record, EmotionEvent) or records.is_away:  # an outage is not silence
-            came_s = now_s
-        elif record is None:
-            if idle_s is not None and now_s - came_s >= idle_s:
-                break
+    for turn in turns(records, play, min(_LOOK_UP_S, idle_s or _LOOK_UP_S)):
+        if settings.smoothed:
+            yield turn.signals, turn.now_s
+        elif turn.record is not None and _is_shown(turn.record, settings):
+            yield [turn.record], turn.now_s
+        if isinstance(turn.record, EmotionEvent) or records.is_away:  # an outage is not silence
+            came_s = turn.now_s
+        elif turn.record is None:
+            if idle_s is not None and turn.now_s - came_s >= idle_s:
+                rest = [] if play is None else play.flush(turn.now_s)
+                if settings.smoothed:
+                    yield rest, turn.now_s
+                return
             if _nobody_reads():
                 raise BrokenPipeError
-    if play is not None:
-        now_s = time.monotonic()
-        rest = play.flush(now_s)
-        if settings.smoothed:
-            yield rest, now_s
 
 
 def _is_shown(record: Record, settings: ShowSettings) -> bool:

@@ -75,6 +75,11 @@ class Player:
         return self._stop.is_set() or (self._runs_end and not self._ahead and self._failure is None)
 
     @property
+    def fetched_at_s(self) -> float:
+        """Now: a record is handed out when it is due."""
+        return self._clock()
+
+    @property
     def is_away(self) -> bool:
         """A file is always there."""
         return False

@@ -36,6 +36,7 @@ def _serve(settings: ViewSettings) -> int:
         port=settings.port,
         fps=settings.fps,
         token=settings.token,
+        chain=settings.chain_options(),
     )
     _look_for_redis(settings.redis)
     with view:

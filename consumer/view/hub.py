@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from consumer.status import Status
@@ -33,7 +33,7 @@ class Hub:
         self.watched = threading.Event()
         self.closing = threading.Event()
 
-    def take(self, signals: list[Signal]) -> None:
+    def take(self, signals: Sequence[Signal]) -> None:
         """Signals came from the chain."""
         if not signals:
             return

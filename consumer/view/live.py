@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from consumer.chain import Chain
+from consumer.chain import Chain, ChainOptions
 from consumer.view.app import make_app
 from consumer.view.board import Board
-from consumer.view.feed import SignalChain, follow
+from consumer.view.feed import follow
 from consumer.view.guard import Guard, is_loopback
 from consumer.view.health import ask
 from consumer.view.hub import Hub
 from consumer.view.server import PageServer, listen, reachable_host
 from consumer.view.tap import tap
-from contract.affect import COORDINATES
 from contract.connect import check_url
 from contract.errors import UsageError
 from contract.keys import DEFAULT_PREFIX
@@ -37,8 +36,7 @@ class LiveView:
     fps          pictures of each source a second, at most
     token        who does not have it sees nothing; made up if None and `host` is not this machine
                  alone
-    chain        makes the chain that turns records into signals
-    coordinates  of the emotions in the plane; those of the chain
+    chain        how records become signals
 
     `url` is where a browser on this machine finds it, without the token; `address` is with it.
 
@@ -54,8 +52,7 @@ class LiveView:
         port: int = 8080,
         fps: float = 4.0,
         token: str | None = None,
-        chain: Callable[[], SignalChain] = Chain,
-        coordinates: Mapping[str, tuple[float, float]] = COORDINATES,
+        chain: ChainOptions | None = None,
     ) -> None:
         check_url(redis_url)
         local = is_loopback(host)
@@ -66,9 +63,12 @@ class LiveView:
         self._token = token
         self._stop = threading.Event()
         self._failure: Exception | None = None
-        hub = Hub(Board(redacted(redis_url), coordinates))
+        options = chain or ChainOptions()
+        hub = Hub(Board(redacted(redis_url), options.smooth.coordinates))
         self._threads = [
-            self._thread("events", lambda: follow(redis_url, prefix, chain, hub, self._stop)),
+            self._thread(
+                "events", lambda: follow(redis_url, prefix, lambda: Chain(options), hub, self._stop)
+            ),
             self._thread("frames", lambda: tap(redis_url, prefix, fps, hub, self._stop)),
             self._thread("status", lambda: ask(redis_url, prefix, hub, self._stop)),
         ]

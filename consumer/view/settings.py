@@ -7,11 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from consumer.steady_settings import SteadySettings
 from contract.process.secret_file import FileOf
 from contract.process.settings import RoleSettings
 
 
-class ViewSettings(RoleSettings):
+class ViewSettings(SteadySettings, RoleSettings):
     """Show on a web page what a running system sees: pictures, people, their emotions, and how the
     system is doing.
 

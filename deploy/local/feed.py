@@ -4,7 +4,6 @@ and no instrument for the view."""
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Collection
 from types import TracebackType
@@ -12,6 +11,7 @@ from types import TracebackType
 from consumer.play import Play
 from consumer.progress import EntryId, format_id, parse_id
 from consumer.reader import EventReader
+from consumer.turns import turns
 from contract.event import Record
 from contract.smoothed import Signal
 
@@ -34,10 +34,10 @@ class Feed:
             url,
             start=format_id(start),
             prefix=prefix,
+            sources=sources,
             on_missed=lambda _: None,  # the summary tells, once
             stop=self._stop,
         )
-        self._sources = frozenset(sources)
         self._play = play
         self._records: deque[Record] = deque()
         self._signals: deque[Signal] = deque()
@@ -89,15 +89,10 @@ class Feed:
     def _read(self) -> None:
         try:
             with self._reader as reader:
-                while not self._stop.is_set():
-                    wait_s = self._play.wait_s(time.monotonic(), LONGEST_WAIT_S)
-                    record = reader.next_record(wait_s)
-                    now_s = time.monotonic()
-                    self._signals.extend(self._play.due(now_s))
-                    if record is not None and record.source in self._sources:
-                        self._records.append(record)
-                        self._signals.extend(self._play.put(record, now_s))
-            self._signals.extend(self._play.flush(time.monotonic()))
+                for turn in turns(reader, self._play, LONGEST_WAIT_S):
+                    if turn.record is not None:
+                        self._records.append(turn.record)
+                    self._signals.extend(turn.signals)
         except BaseException as error:  # `take` raises it: nothing dies in silence here
             self._failure = error
             self._has_failed.set()

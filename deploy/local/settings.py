@@ -11,9 +11,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from consumer.play_settings import PlaySettings
+from consumer.steady_settings import SteadySettings
 from contract import wire
 from contract.process.gpus import VISIBLE, usable_gpus
-from contract.process.settings import ENV_PREFIX, RoleSettings
+from contract.process.settings import ENV_PREFIX, ProcessSettings, RoleSettings
 from contract.process.source_settings import SourceFile, Sources, check_sources
 from worker.engines.options import EngineName, Precision
 
@@ -172,7 +173,23 @@ class UpSettings(PlaySettings, RoleSettings):
 
     def view_arguments(self) -> list[str]:
         """The command line of the live page."""
-        return [*self._shared_arguments(), "--port", str(self.view_port), "--open"]
+        steady = [
+            argument
+            for name in SteadySettings.model_fields.keys() - ProcessSettings.model_fields.keys()
+            for argument in self._as_given(name)
+        ]
+        return [*self._shared_arguments(), "--port", str(self.view_port), "--open", *steady]
+
+    def _as_given(self, name: str) -> list[str]:
+        """The flag of a field that is not at its default."""
+        value = getattr(self, name)
+        if value == type(self).model_fields[name].get_default(call_default_factory=True):
+            return []
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            return [flag]
+        values = value if isinstance(value, list) else [value]
+        return [argument for each in values for argument in (flag, str(each))]
 
     def _shared_arguments(self) -> list[str]:
         # Never less than info: "ready" is said there. `Child` withholds what is not wanted.
@@ -187,7 +204,7 @@ class UpSettings(PlaySettings, RoleSettings):
         """
         # A metrics port in our environment can't be every part's, and we count one partition. The
         # page of --view is for this machine.
-        others = ("metrics_port", "partitions", "host", "port", "token", "token_file")
+        others = ("metrics_port", "partitions", "host", "port", "token", "token_file", "open")
         names = (*type(self).model_fields, *others)
         ours = {ENV_PREFIX + name.upper() for name in names}
         hidden = {name: None for name in os.environ if name.upper() in ours}

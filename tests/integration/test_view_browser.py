@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from consumer.chain import Chain
+from consumer.chain import ChainOptions
+from consumer.people.gate import GateOptions
 from consumer.view.live import LiveView
-from contract.event import Record
-from contract.smoothed import RejectedFace, Signal, SmoothedEvent
 from tests.integration.browser import Browser, chromium
 from tests.integration.hand_camera import Camera
 from tests.integration.processes import RoleProcess
@@ -191,31 +189,15 @@ def test_it_can_be_heard_and_used_without_a_mouse(page: Browser, wait_until: Wai
     assert page.run("document.querySelector('.people').tabIndex") == 0
 
 
-class NobodysChain(Chain):
-    """Takes every face for a printed one."""
-
-    def put(self, record: Record, now_s: float) -> list[Signal]:
-        return [
-            replace(
-                signal,
-                people=(),
-                room=None,
-                rejected=tuple(RejectedFace(person.box, "printed") for person in signal.people),
-            )
-            if isinstance(signal, SmoothedEvent)
-            else signal
-            for signal in super().put(record, now_s)
-        ]
-
-
 def test_a_face_that_is_no_person_is_drawn_dashed_with_the_reason(
     browser: Browser, server: TroubledServer, wait_until: Wait
 ) -> None:
     camera = Camera(server.client, prefix="printed")
-    live = LiveView(server.url, port=0, prefix="printed", chain=NobodysChain)
+    strict = ChainOptions(gate=GateOptions(small_px=9999.0))
+    live = LiveView(server.url, port=0, prefix="printed", chain=strict)
     with live as view, camera.running():
         browser.open(view.url)
-        wait_until(lambda: browser.texts(".box .tag") == ["not a person: printed"], 30, "the box")
+        wait_until(lambda: browser.texts(".box .tag") == ["not a person: small"], 30, "the box")
         style = "getComputedStyle(document.querySelector('.box')).borderTopStyle"
         assert browser.run(style) == "dashed"
         assert browser.texts(".person") == []
