@@ -2,7 +2,10 @@
 
 Coordinates: J. A. Russell and A. Mehrabian, "Evidence for a three-factor theory of emotions",
 Journal of Research in Personality 11 (1977), 273-294: mean pleasure and arousal ratings, -1..1.
-`anxious` and `embarrassed` serve seven-class Korean models (불안, 당황).
+`anxious` and `embarrassed` serve seven-class Korean models (불안, 당황). Two labels of data sets
+are not among the 151 terms and have the nearest one's place: `hurt` (상처) that of "rejected",
+which is where Warriner, Kuperman and Brysbaert, Behavior Research Methods 45 (2013), find "hurt"
+(2.45 and 4.72 of 1..9: -0.64, -0.07); `frown` (K-Face's third expression) that of "displeased".
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ COORDINATES: Mapping[str, tuple[float, float]] = {
     "contempt": (-0.23, 0.31),
     "anxious": (0.01, 0.59),
     "embarrassed": (-0.46, 0.54),
+    "hurt": (-0.62, -0.01),
+    "frown": (-0.55, 0.16),
 }
 
 

@@ -47,13 +47,19 @@ def model_card(
         f"## Measured on {first.data}\n",
         _counts(first),
         _summary(first),
+        _twins(first),
         _classes(first.single, manifest.labels),
         _sizes(first),
         *(f"![{title}]({file})\n" for title, file in pictures.items()),
     ]
     for other in others:
-        parts += [f"## Measured on {other.data}, another data set\n", _counts(other),
-                  _summary(other), _classes(other.single, manifest.labels)]  # fmt: skip
+        parts += [
+            f"## Measured on {other.data}, another data set\n",
+            _counts(other),
+            _summary(other),
+            _twins(other),
+            _classes(other.single, manifest.labels),
+        ]
     parts.append(
         "Intervals are 95 %, by a percentile bootstrap over images. Macro-F1 is the mean of the "
         f"classes' F1. ECE: {ECE_BINS} bins of equal width (Guo et al. 2017), after the "
@@ -93,6 +99,22 @@ def _summary(found: Measurement) -> str:
             ("cross-entropy with the votes", f"{found.votes_nll:.3f} nats", "", ""),
         ],
     )  # fmt: skip
+
+
+def _twins(found: Measurement) -> str:
+    """What is left when the photos are gone that are elsewhere in the data, too."""
+    n = found.single.n
+    if found.apart is None:
+        return f"All {n:,} have a twin, nearly the same picture, in another part of the pack.\n"
+    apart, twins = found.apart, n - found.apart.n
+    if twins == 0:
+        return "None has a twin, nearly the same picture, in another part of the pack.\n"
+    return (
+        f"{twins:,} of the {n:,} have a twin, nearly the same picture, in another part of the "
+        f"pack, which may have trained the model. Without them, n={apart.n:,}: "
+        f"accuracy **{apart.accuracy:.1%}** ({_interval(apart.accuracy_interval, 100)}), "
+        f"macro-F1 {apart.macro_f1:.3f} ({_interval(apart.macro_f1_interval)}).\n"
+    )
 
 
 def _classes(found: Evaluation, labels: Sequence[str]) -> str:

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from contract.artifact import find_artifact
 from contract.errors import EmotionStreamError, UsageError
 from contract.process.command import run_command
 from contract.process.settings import read_settings
+from trainer.export_settings import ExportSettings
 from trainer.settings import (
     EvaluateSettings,
-    ExportSettings,
     PrepareSettings,
     QuantizeSettings,
     TrainerSettings,
     quoted,
 )
+from trainer.shipped import model_path
 from trainer.train_settings import AblateSettings, TrainCommandSettings
 
-if TYPE_CHECKING:
-    from trainer.export import Export
-
 PROGRAM = "emotion-trainer"
-SHIPPED = "shipped"
 COMMANDS = "prepare, train, ablate, evaluate, export or quantize"
-# The trainer imports nothing of the worker that runs, but both come in one distribution.
-SHIPPED_MODEL = Path(__file__).parents[1] / "worker" / "models" / "ferplus_resnet50.keras"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,8 +82,7 @@ def _evaluate(settings: EvaluateSettings) -> int:
     from trainer.pack import Pack
     from trainer.report import as_json, print_measurement
 
-    is_shipped = str(settings.model) == SHIPPED
-    model_path, manifest = find_artifact(SHIPPED_MODEL if is_shipped else settings.model)
+    path, manifest = find_artifact(model_path(settings.model))
     packs = [Pack.open(path) for path in settings.packs]
     if settings.out is not None and settings.out.exists() and not settings.out.is_dir():
         raise UsageError(f"--out {settings.out}: expected a folder, got a file")
@@ -98,7 +90,7 @@ def _evaluate(settings: EvaluateSettings) -> int:
     terminal = Console(stderr=True)
     if terminal.is_terminal:
         terminal.print("loading the model ...")
-    network = Network(model_path)
+    network = Network(path)
     network.require(manifest)
     measured = []
     for pack in packs:
@@ -121,58 +113,9 @@ def _evaluate(settings: EvaluateSettings) -> int:
 
 
 def _export(settings: ExportSettings) -> int:
-    from trainer.export import Export, export
+    from trainer.export_command import run_export
 
-    if settings.temperature is not None and settings.calibrate is not None:
-        raise UsageError("--temperature and --calibrate: expected one of the two")
-    made = dict(item.split("=", 1) for item in settings.made)
-    about = Export(
-        name=settings.model.stem if settings.name is None else settings.name,
-        labels=tuple(settings.labels),
-        output=settings.output,
-        temperature=1.0 if settings.temperature is None else settings.temperature,
-        made={key.strip(): value.strip() for key, value in made.items()},
-    )
-    if settings.calibrate is not None:
-        about = _calibrated(settings.model, about, settings.calibrate)
-    artifact = export(settings.model, about, settings.out, force=settings.force)
-    _, manifest = find_artifact(artifact)
-    print(f"{artifact} and {artifact.with_suffix('.json').name}: {manifest.id}")
-    print(f"try it: emotion-worker --model {artifact}")
-    return 0
-
-
-def _calibrated(model: Path, about: Export, pack_path: Path) -> Export:
-    """`about` with the temperature that fits the validation part of a pack."""
-    from dataclasses import replace
-
-    from rich.console import Console
-
-    from trainer.calibrate import fit_temperature
-    from trainer.counting import counting
-    from trainer.measure import outputs_of
-    from trainer.network import Network
-    from trainer.pack import Pack
-
-    pack = Pack.open(pack_path)
-    network = Network(model)
-    if len(about.labels) != network.classes:
-        return about  # `export` says what is wrong
-    terminal = Console(stderr=True)
-    with counting("fitting the temperature", terminal) as on_progress:
-        logits, crops = outputs_of(
-            network, about.labels, about.output, pack, "valid", on_progress=on_progress
-        )
-    temperature = fit_temperature(logits, crops.targets)
-    terminal.print(f"temperature {temperature:.3g}, fitted on {len(crops):,} validation faces",
-                   highlight=False)  # fmt: skip
-    data = f"{pack.header.name}, valid, pack {pack.header.fingerprint[:12]}, n={len(crops)}"
-    return replace(
-        about,
-        # Enough digits: the same pack gives the same manifest on any machine.
-        temperature=float(f"{temperature:.4g}"),
-        made={**about.made, "temperature_fitted_on": data},
-    )
+    return run_export(settings)
 
 
 def _quantize(settings: QuantizeSettings) -> int:

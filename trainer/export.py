@@ -42,17 +42,10 @@ def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Pat
     """
     target = out / f"{about.name}.keras"
     manifest_target = target.with_suffix(".json")
-    if not _is_plain(about.name):
-        raise UsageError(f"--name {about.name}: expected a short name without spaces or slashes")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out}: expected a folder, got a file")
-    if not model.is_file():
-        raise ArtifactError(f"{model}: no such model file")
-    in_place = target.exists() and target.samefile(model)  # then only the manifest is new
-    _refuse_overwrite([manifest_target] if in_place else [target, manifest_target], force)
-    network = Network(model)
-    _check_labels(network, about)
-    _check_outputs(network, about)
+    in_place = target.is_file() and model.is_file() and target.samefile(model)
+    # In place only the manifest is new.
+    targets = [manifest_target] if in_place else [target, manifest_target]
+    network = checked_network(model, about, out, targets, force=force)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=f".{about.name}.") as temporary:
@@ -81,6 +74,32 @@ def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Pat
     return target
 
 
+def checked_network(
+    model: Path, about: Export, out: Path, targets: list[Path], *, force: bool
+) -> Network:
+    """The model, loaded and run. Raises `UsageError` when it is not what `about` says, or what
+    would be written exists and `force` is not given.
+    """
+    if not _is_plain(about.name):
+        raise UsageError(f"--name {about.name}: expected a short name without spaces or slashes")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: expected a folder, got a file")
+    if not model.is_file():
+        raise ArtifactError(f"{model}: no such model file")
+    refuse_overwrite(targets, force)
+    network = Network(model)
+    _check_labels(network, about)
+    _check_outputs(network, about)
+    return network
+
+
+def refuse_overwrite(targets: list[Path], force: bool) -> None:
+    """Raise `UsageError` when one of `targets` exists and `force` is not given."""
+    existing = [str(target) for target in targets if target.exists()]
+    if existing and not force:
+        raise UsageError(f"{', '.join(existing)}: exists; --force replaces it, --name avoids it")
+
+
 def _write_half(network: Network, model: Path, copy: Path) -> None:
     write_half(model, copy)
     noise = _noise(network.side_px)
@@ -100,12 +119,6 @@ def _is_plain(name: str) -> bool:
         return wire.name(name) == name
     except ValueError:
         return False
-
-
-def _refuse_overwrite(targets: list[Path], force: bool) -> None:
-    existing = [str(target) for target in targets if target.exists()]
-    if existing and not force:
-        raise UsageError(f"{', '.join(existing)}: exists; --force replaces it, --name avoids it")
 
 
 def _check_labels(network: Network, about: Export) -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from contract.errors import UsageError
 from trainer import targets as wanted
+from trainer.board import Board, require_tensorboard
 from trainer.crops import resized
 from trainer.curves import draw_curves
 from trainer.feed import Feed
@@ -31,6 +32,7 @@ from trainer.pack import NO_MAJORITY, Pack
 from trainer.progress import Lines, Progress
 from trainer.recipe import Recipe, as_toml
 from trainer.run_folder import RunFolder
+from trainer.sharpness import SharpTraining
 from trainer.teachers import answers_of, write_answers
 from trainer.training import Training, optimizer
 from trainer.whole import whole
@@ -66,7 +68,8 @@ def train(
     `Diverged` when the loss becomes NaN. A KeyboardInterrupt leaves the last state saved.
     """
     options, progress = options or Options(), progress or Lines()
-    logging = _tensorboard(options)
+    if options.log_dir is not None:
+        require_tensorboard()
     started_s = clock()
     rows = wanted.training_rows(pack, recipe.train)
     valid_rows = pack.split("valid")
@@ -87,7 +90,8 @@ def train(
     keras.utils.set_random_seed(options.seed)
     network = build(recipe.model, len(pack.labels), dtype)
     crops = _held(pack, rows, recipe, options)
-    training = Training(network, recipe, goals, wanted.log_shares(goals), crops, options.seed)
+    kind = SharpTraining if recipe.train.sam else Training
+    training = kind(network, recipe, goals, wanted.log_shares(goals), crops, options.seed)
     feed = Feed(pack, rows, recipe, options.seed, held=crops is not None)
     made = optimizer(recipe.train, feed.steps, network)
     training.compile(optimizer=made, jit_compile=_compiled(options))
@@ -109,11 +113,12 @@ def train(
         f"seed {options.seed}"
     )
     if keeper.epoch < recipe.train.epochs:
+        boards = [] if options.log_dir is None else [Board(options.log_dir, keeper.newest)]
         training.fit(
             feed,
             epochs=recipe.train.epochs,
             initial_epoch=keeper.epoch,
-            callbacks=[keeper, *logging],
+            callbacks=[keeper, *boards],
             shuffle=False,  # the feed knows the order, of every epoch
             verbose=0,
         )
@@ -203,12 +208,3 @@ def _compiled(options: Options) -> bool:
     if options.compiled is not None:
         return options.compiled
     return keras.config.backend() == "jax" or on_gpu()
-
-
-def _tensorboard(options: Options) -> list[Any]:
-    if options.log_dir is None:
-        return []
-    missing = [name for name in ("tensorflow", "tensorboard") if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"TensorBoard's logs need {', '.join(missing)}: pip install it")
-    return [keras.callbacks.TensorBoard(str(options.log_dir), write_graph=False)]

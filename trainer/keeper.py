@@ -78,6 +78,10 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no ty
         patience = self.training.recipe.train.patience
         return bool(patience and self.best and self.epoch - self.best["epoch"] >= patience)
 
+    def newest(self) -> Mapping[str, float]:
+        """The history entry of the last epoch."""
+        return self.history[-1]
+
     def restore(self, state: State) -> None:
         """Take up a run where `state` was saved. Raises `UsageError` if it is another network's."""
         for group, variables in self._groups().items():

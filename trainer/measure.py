@@ -16,6 +16,7 @@ from trainer.evaluate import Evaluation, Floats, as_logits, evaluate, softmax
 from trainer.labelled import Labelled, labelled
 from trainer.network import Network
 from trainer.pack import Pack, Split
+from trainer.twins import twins
 
 SIZES_PX = (24, 32, 48)
 _CROPS_AT_ONCE = 512  # so many are decoded at a time: a pack may be larger than memory
@@ -35,6 +36,8 @@ class Measurement:
     probabilities, truth
                  (N, K) calibrated and (N,): what plots are made of
     by_size      a face of so many pixels a side, enlarged again: its evaluation
+    apart        `single` on those crops only that have no twin in another part of the pack, which
+                 the model may have learned; None where all have one
     """
 
     data: str
@@ -46,6 +49,7 @@ class Measurement:
     probabilities: Floats
     truth: npt.NDArray[np.int64]
     by_size: Mapping[int, Evaluation]
+    apart: Evaluation | None
 
 
 def measure(
@@ -81,6 +85,7 @@ def measure(
     found = {look: _logits(network, manifest.output, parts) for look, parts in outputs.items()}
     single, mirrored = found["single"], found["mirrored"]
     probabilities = softmax(single, manifest.temperature)
+    alone = ~np.isin(crops.rows, twins(pack, split))
     both = (probabilities + softmax(mirrored, manifest.temperature)) / 2
     return Measurement(
         data=f"{pack.header.name}, {split}" + _first(crops, limit),
@@ -93,6 +98,9 @@ def measure(
         probabilities=probabilities,
         truth=crops.truth,
         by_size={side: evaluate(found[side], crops.truth, manifest.temperature) for side in sizes},
+        apart=evaluate(single[alone], crops.truth[alone], manifest.temperature)
+        if alone.any()
+        else None,
     )
 
 

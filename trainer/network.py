@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from contract.artifact import ModelManifest
 from contract.errors import ArtifactError
 from contract.process.logs import native_output_to_debug
+from trainer.crops import resized
 
 # One shape for all calls: TensorFlow traces a graph per shape.
 BATCH_SIZE = 64
@@ -67,19 +67,15 @@ class Network:
         images: npt.NDArray[np.uint8],
         on_progress: Callable[[int], object] = lambda done: None,
     ) -> npt.NDArray[np.float32]:
-        """Outputs (N, classes) float32 of images (N, H, W) uint8 gray, resized to its side.
+        """Outputs (N, classes) float32 of images (N, s, s) uint8 gray, resized to its side.
 
-        Resized as the worker resizes its crops: bilinear up, by area down. `on_progress` gets the
-        number of images done.
+        `on_progress` gets the number of images done.
         """
-        side = (self.side_px, self.side_px)
-        how = cv2.INTER_AREA if max(images.shape[1:]) > self.side_px else cv2.INTER_LINEAR
         outputs = np.empty((len(images), self.classes), np.float32)
         batch = np.zeros((BATCH_SIZE, self.side_px, self.side_px, 1), np.float32)
         for start in range(0, len(images), BATCH_SIZE):
-            chunk = images[start : start + BATCH_SIZE]
-            for row, image in enumerate(chunk):
-                batch[row, ..., 0] = cv2.resize(image, side, interpolation=how)
+            chunk = resized(images[start : start + BATCH_SIZE], self.side_px)
+            batch[: len(chunk), ..., 0] = chunk
             result = np.asarray(self._model.predict_on_batch(batch), np.float32)
             outputs[start : start + len(chunk)] = result[: len(chunk)]
             on_progress(start + len(chunk))

@@ -88,6 +88,8 @@ class TrainSettings:
     teacher_share    share of the targets that comes from teachers, where there are any (--teacher)
     logit_adjust     tau: logits plus tau log(class share) in the loss, for rare classes. Menon 2020
                      (arXiv 2007.07314)
+    sam              rho: a step follows the gradient at the worst point this far away, and costs
+                     twice as much; 0 = where the weights are. Foret 2021 (arXiv 2010.01412)
     ema              momentum of the running mean of all weights that is kept; 0 = the last weights
     clip_norm        longest gradient; 0 = any
     patience         epochs without a better validation accuracy, or the same at a lower loss, until
@@ -108,6 +110,7 @@ class TrainSettings:
     smoothing: float = 0.0
     teacher_share: float = 0.5
     logit_adjust: float = 0.0
+    sam: float = 0.0
     ema: float = 0.9995
     clip_norm: float = 5.0
     patience: int = 0
@@ -121,7 +124,7 @@ class TrainSettings:
         for name in ("smoothing", "teacher_share", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
-        for name in ("warm_up_epochs", "weight_decay", "min_votes", "clip_norm", "patience"):
+        for name in ("warm_up_epochs", "weight_decay", "min_votes", "sam", "clip_norm", "patience"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if self.ambiguous and self.targets == "hard":

@@ -35,6 +35,9 @@ def _measurement(manifest: ModelManifest, found: Measurement) -> dict[str, Any]:
         **_evaluation(found.single, manifest.labels),
         "votes_nll_nats": found.votes_nll,
         "with_flip": _scores(found.flipped),
+        "without_twins_in_other_splits": None
+        if found.apart is None
+        else {"n": found.apart.n, **_scores(found.apart)},
         "by_face_side_px": {str(side): _scores(one) for side, one in found.by_size.items()},
     }
 
@@ -94,6 +97,8 @@ def _summary(measured: Measurement) -> Table:
     table.add_row("images", f"[bold]{found.n:,}[/]", "")
     table.add_row("accuracy", f"[bold]{found.accuracy:.1%}[/]", _interval(found.accuracy_interval))
     table.add_row("", f"{flipped.accuracy:.1%}", "with the mirror image, too")
+    if (apart := measured.apart) is not None and apart.n < found.n:
+        table.add_row("", f"{apart.accuracy:.1%}", f"without {found.n - apart.n:,} twins of others")
     for side, one in sorted(measured.by_size.items()):
         table.add_row("", f"{one.accuracy:.1%}", f"faces of {side} pixels")
     table.add_row("macro-F1", f"[bold]{found.macro_f1:.3f}[/]", _interval(found.macro_f1_interval))

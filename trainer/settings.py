@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, CliPositionalArg, CliSubCommand
 
-from contract import wire
 from contract.process.settings import ProcessSettings
+from trainer.export_settings import ExportSettings, distinct_labels
 from trainer.train_settings import AblateSettings, TrainCommandSettings
 
 
@@ -97,83 +97,21 @@ class PrepareSettings(ProcessSettings):
     @field_validator("labels")
     @classmethod
     def _labels(cls, value: list[str]) -> list[str]:
-        return ExportSettings._labels(value)
-
-
-class ExportSettings(ProcessSettings):
-    """Make a trained Keras model into an artifact that `emotion-worker --model` takes.
-
-    An artifact is NAME.keras with its manifest NAME.json: labels, input, temperature and the
-    file's sha256. The model must take gray crops (N, side, side, 1) with values 0..255 (rescale
-    inside the model) and give one output per label.
-
-    Examples:
-      emotion-trainer export mine.keras --labels neutral,happiness,sadness --out artifacts
-      emotion-trainer export mine.keras --labels 중립,기쁨,슬픔 --name korean --calibrate mine.pack
-      emotion-trainer export mine.keras --labels sad,glad --output probabilities \\
-          --made "data=my photos, 2 classes" --made "licence=private"
-      emotion-worker --model artifacts/mine.keras
-    """
-
-    model: CliPositionalArg[Path] = Field(description="the .keras file")
-    labels: list[str] = Field(
-        [], description="the classes in the order of the model's outputs: a,b,c"
-    )
-    name: str | None = Field(
-        None, description="short name, part of every event; the file's name by default"
-    )
-    temperature: float | None = Field(
-        None,
-        ge=1e-3,
-        le=1e3,
-        description="logits are divided by it, so that scores are calibrated; 1 by default",
-    )
-    calibrate: Path | None = Field(
-        None, description="a pack: fit the temperature on its validation part"
-    )
-    output: Literal["logits", "probabilities"] = Field(
-        "logits", description="probabilities: the model ends in a softmax"
-    )
-    made: list[str] = Field(
-        [], description="how it was made, as KEY=VALUE (data, recipe, licence, ...); repeatable"
-    )
-    out: Path = Field(Path(), description="folder to write to, made if need be")
-    force: bool = Field(False, description="replace an artifact of that name")
-
-    @field_validator("labels")
-    @classmethod
-    def _labels(cls, value: list[str]) -> list[str]:
-        repeated = sorted({label for label in value if value.count(label) > 1})
-        if repeated:
-            raise ValueError(f"expected different labels, {', '.join(repeated)} repeats")
-        return [wire.name(label) for label in value]
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str | None) -> str | None:
-        return None if value is None else wire.name(value)
-
-    @field_validator("made")
-    @classmethod
-    def _made(cls, value: list[str]) -> list[str]:
-        for item in value:
-            if not item.partition("=")[0].strip() or "=" not in item:
-                raise ValueError(f"expected KEY=VALUE, {item!r} is not")
-        return value
+        return distinct_labels(value)
 
 
 class QuantizeSettings(ProcessSettings):
     """Make the int8 forms of the networks: about as good, faster on CPUs with VNNI.
 
-    --faces quantises the classifier: FER+'s training photos calibrate it, its test photos measure
-    what it loses (0.5 points at most). --videos quantises the face detector: it is calibrated on
-    some of the frames and compared with float32 on all of them (0.02 of confidence at most). What
-    costs more is not written. The files go beside the model and, for the detector, to where the
-    worker looks for them.
+    --faces quantises the classifier: the training part of a pack (or of FER+ as it is downloaded)
+    calibrates it, the test part measures what it loses (0.5 points at most). --videos quantises
+    the face detector: it is calibrated on some of the frames and compared with float32 on all of
+    them (0.02 of confidence at most). What costs more is not written. The files go beside the
+    model and, for the detector, to where the worker looks for them.
 
     Examples:
       emotion-trainer quantize --faces ferplus.zip --videos clips
-      emotion-trainer quantize --faces ferplus.zip --model mine.keras
+      emotion-trainer quantize --faces mine.pack --model mine.keras
       emotion-trainer quantize --videos clips --videos more/door.mp4 --detector-out int8
     """
 
@@ -182,7 +120,9 @@ class QuantizeSettings(ProcessSettings):
         description="the classifier: a .keras file with its manifest beside it, or the manifest; "
         "the shipped FER+ model by default",
     )
-    faces: Path | None = Field(None, description="the FER+ zip or its unpacked folder")
+    faces: Path | None = Field(
+        None, description="a pack, made by emotion-trainer prepare, or FER+: the zip or its folder"
+    )
     videos: list[Path] = Field([], description="a folder of videos or a video; repeatable")
     calibrate: int = Field(400, ge=1, description="photos or frames to calibrate with")
     limit: int | None = Field(

@@ -58,7 +58,9 @@ class TrainCommandSettings(_LearnSettings):
     )
     save_every: float = Field(60, ge=0, description="seconds between saves of the run's state")
     answers: bool = Field(False, description="also write answers.npz, to teach others with")
-    tensorboard: Path | None = Field(None, description="write TensorBoard's logs to this folder")
+    tensorboard: Path | None = Field(
+        None, description="write the curves as TensorBoard's event files to this folder"
+    )
 
 
 class AblateSettings(_LearnSettings):

@@ -12,8 +12,8 @@ import pytest
 
 from contract.artifact import ModelManifest
 from tests.conftest import REPOSITORY, SHARED
-from trainer.data import ferplus
-from trainer.quantize import classifier, detector, ir
+from trainer.quantize import detector, ir
+from trainer.quantize.faces import unseen_faces
 from worker.classifier import DEFAULT_ARTIFACT, classifier_source
 from worker.faces.detector import detector_source
 
@@ -62,12 +62,11 @@ def test_int8_is_as_right_as_float32_on_photos() -> None:
     manifest, source = classifier_source(DEFAULT_ARTIFACT)
     assert source.int8 is not None and manifest.int8 is not None
     model = openvino.Core().read_model(source.int8)
-    crops, truth = classifier.labelled_crops(FERPLUS, manifest.input_shape[0])
-    assert len(truth) == 3153
+    faces = unseen_faces(FERPLUS, manifest)
+    assert len(faces.truth) == 3153
 
-    outputs = np.stack(ir.run(model, crops, ir.precisions()[-1], list, lambda done: None))
-    labels = np.array(ferplus.CLASSES)[truth]
-    accuracy = (np.array(manifest.labels)[outputs.argmax(axis=1)] == labels).mean()
+    outputs = np.stack(ir.run(model, faces.crops, ir.precisions()[-1], list, lambda done: None))
+    accuracy = (outputs.argmax(axis=1) == faces.truth).mean()
 
     assert manifest.int8.measured["float32_accuracy"] == pytest.approx(0.896, abs=0.001)
     assert accuracy >= manifest.int8.measured["float32_accuracy"] - 0.005

@@ -11,11 +11,15 @@ import keras
 import numpy as np
 import pytest
 
-from contract.artifact import find_artifact, find_int8
+from contract.artifact import ModelManifest, find_artifact, find_int8
+from contract.errors import UsageError
 from tests.conftest import REPOSITORY
 from trainer.cli import main
-from trainer.data.ferplus import CLASSES
+from trainer.data.ferplus import CLASSES, read_split
+from trainer.pack import Split
+from trainer.pack_writer import PackWriter
 from trainer.quantize import classifier
+from trainer.quantize.faces import calibration_faces, unseen_faces
 
 pytest.importorskip("nncf")
 
@@ -75,6 +79,67 @@ def test_the_same_inputs_give_the_same_files(
     assert replace(again, xml_sha256="") == replace(manifest.int8, xml_sha256="")
 
 
+def test_a_pack_of_the_same_faces_gives_the_same(
+    model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = tmp_path / "mine.pack"
+    with PackWriter(pack, CLASSES, 48) as writer:
+        parts: tuple[Split, ...] = ("train", "test")
+        for name in parts:
+            split = read_split(faces, name)
+            for image, votes, image_id in zip(split.images, split.votes, split.ids, strict=True):
+                writer.add(image, votes[:8], name, None, image_id)
+        writer.finish()
+    found = []
+    for data in (faces, pack):
+        assert main(["quantize", "--faces", str(data), "--model", str(model)]) == 0
+        int8 = find_artifact(model)[1].int8
+        assert int8 is not None
+        found.append(int8)
+    assert found[0].made["calibration_sha256"] == found[1].made["calibration_sha256"]
+    assert found[0].bin_sha256 == found[1].bin_sha256
+    shares = ("float32_accuracy", "accuracy", "same_label")
+    assert [found[0].measured[key] for key in shares] == [found[1].measured[key] for key in shares]
+    assert found[1].measured["data"].startswith("mine test, pack ")
+    assert found[1].measured["data"].endswith(", n=8")
+    assert found[1].made["calibration"].startswith("mine train, pack ")
+    capsys.readouterr()
+
+
+def test_truth_of_ferplus_is_in_the_order_of_the_models_labels(faces: Path) -> None:
+    for labels in (CLASSES, tuple(reversed(CLASSES))):
+        manifest = ModelManifest("m", "m.keras", "0" * 64, labels)
+        for found in (unseen_faces(faces, manifest), calibration_faces(faces, manifest, 8)):
+            assert found.crops[0].shape == (96, 96, 1)
+            assert sorted(found.truth.tolist()) == list(range(8))
+        unseen = unseen_faces(faces, manifest, 3)
+        assert [labels[place] for place in unseen.truth] == list(CLASSES[:3])
+
+
+def test_truth_is_in_the_order_of_the_models_labels(tmp_path: Path) -> None:
+    """Of a pack that has its labels in another order, and one that the model does not know."""
+    with PackWriter(tmp_path / "my.pack", ("rage", "glad", "sad"), 16) as writer:
+        for number in range(9):
+            crop = np.full((16, 16), 20 * number, np.uint8)
+            votes = [5.0 * (number % 3 == column) for column in range(3)]
+            writer.add(crop, votes, "train" if number < 6 else "test", None, str(number))
+        writer.finish()
+    manifest = ModelManifest("m", "m.keras", "0" * 64, ("sad", "glad"), input_shape=(16, 16, 1))
+    unseen = unseen_faces(tmp_path / "my.pack", manifest)
+    assert [int(crop[0, 0, 0]) // 20 for crop in unseen.crops] == [7, 8]
+    assert unseen.truth.tolist() == [1, 0]
+    drawn = calibration_faces(tmp_path / "my.pack", manifest, 3)
+    numbers = [int(crop[0, 0, 0]) // 20 for crop in drawn.crops]
+    assert len(numbers) == 3
+    assert set(numbers) < {1, 2, 4, 5}
+    assert drawn.truth.tolist() == [[-1, 1, 0][number % 3] for number in numbers]
+    other = replace(manifest, labels=("awe", "zeal"))
+    with pytest.raises(UsageError, match="none of the model's awe, zeal"):
+        unseen_faces(tmp_path / "my.pack", other)
+    with pytest.raises(UsageError, match="expected a pack of faces with the model's labels awe"):
+        unseen_faces(tmp_path, other)
+
+
 def test_what_costs_too_much_is_not_written(
     model: Path,
     faces: Path,
@@ -90,7 +155,7 @@ def test_what_costs_too_much_is_not_written(
 
 def test_faults_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["quantize"]) == 2
-    assert "expected --faces FERPLUS for the classifier, --videos" in capsys.readouterr().err
+    assert "expected --faces PACK for the classifier, --videos" in capsys.readouterr().err
     assert main(["quantize", "--videos", str(tmp_path / "gone")]) == 2
     assert "gone: no such file or folder" in capsys.readouterr().err
     assert main(["quantize", "--videos", str(REPOSITORY / "README.md")]) == 2

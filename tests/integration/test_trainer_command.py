@@ -152,6 +152,20 @@ def test_export_refuses_other_models(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (tmp_path / "out").exists()
 
 
+def test_export_refuses_a_model_that_float16_would_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = keras.Input((32, 32, 1))
+    mean = keras.layers.GlobalAveragePooling2D()(image)
+    # float16 has no number as small as these weights.
+    tiny_weights = keras.layers.Dense(3, kernel_initializer=keras.initializers.Constant(1e-9))
+    path = tmp_path / "small.keras"
+    keras.Model(image, keras.layers.Rescaling(1e9)(tiny_weights(mean))).save(path)
+    said = fault(capsys, "export", path, "--labels", LABELS, "--out", tmp_path / "out")
+    assert "float16 weights change its outputs by up to" in said
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_no_command_says_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert "evaluate, export or quantize" in fault(capsys)
     with pytest.raises(SystemExit) as ended:
@@ -243,6 +257,29 @@ def test_a_fitted_temperature_is_in_the_manifest(
     capsys.readouterr()
     said = fault(capsys, *arguments, "--calibrate", ferplus, "--temperature", "2")
     assert "--temperature and --calibrate" in said
+
+
+def test_a_temperature_is_fitted_on_validation_and_not_on_test(tmp_path: Path) -> None:
+    """The network is right about four of five validation crops and about half the test crops."""
+    image = keras.Input((16, 16, 1))
+    last = keras.layers.Dense(2)
+    path = tmp_path / "mine.keras"
+    network = keras.Model(image, last(keras.layers.GlobalAveragePooling2D()(image)))
+    last.set_weights([np.array([[0.02, -0.02]]), np.array([-2.0, 2.0])])
+    network.save(path)
+    with PackWriter(tmp_path / "my.pack", ("dark", "bright"), 16) as writer:
+        for number in range(40):
+            bright = number // 2 % 2
+            wrong = {"valid": number % 10 >= 8, "test": number % 4 < 2}
+            for split in SPLITS[1:]:
+                votes = [5.0 * (bright == wrong[split]), 5.0 * (bright != wrong[split])]
+                crop = np.full((16, 16), 150 if bright else 50, np.uint8)
+                writer.add(crop, votes, split, None, f"{split}{number}")
+        writer.finish()
+    arguments = ["export", str(path), "--labels", "bright,dark", "--out", str(tmp_path)]
+    assert main([*arguments, "--calibrate", str(tmp_path / "my.pack")]) == 0
+    # The logits are two apart: softmax((1, -1) / T) = 0.8.
+    assert find_artifact(path)[1].temperature == pytest.approx(2 / np.log(4), rel=1e-3)
 
 
 def test_labels_in_another_order_change_nothing(

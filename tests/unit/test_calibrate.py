@@ -105,14 +105,18 @@ def test_the_report_says_null_and_the_card_a_dash_where_nothing_is_defined() -> 
     manifest = ModelManifest("m", "m.keras", "0" * 64, ("a", "b", "c"), temperature=0.5)
     measured = Measurement(
         "somebody's faces, test", "f" * 64, {"used": 3}, found, found, 0.4,
-        softmax(logits), truth, {24: found},
+        softmax(logits), truth, {24: found}, evaluate(logits[1:], truth[1:], 0.5),
     )  # fmt: skip
     report = json.loads(as_json(manifest, [measured]))["measured"][0]
     assert report["classes"]["c"] == {"n": 0, "precision": None, "recall": None, "f1": None}
     assert report["accuracy"] == pytest.approx(2 / 3)
     assert np.trace(report["confusion"]["rows_are_truth"]) == 2
+    apart = report["without_twins_in_other_splits"]
+    assert (apart["n"], apart["accuracy"]) == (2, 0.5)
     card = model_card(manifest, [measured, measured], {"Confusion": "confusion.png"})
     assert "| c | 0 | - | - | - |" in card
     assert "**66.7%**" in card
+    assert "1 of the 3 have a twin" in card
+    assert "Without them, n=2: accuracy **50.0%** (0.0 to 100.0 %)" in card
     assert "![Confusion](confusion.png)" in card
     assert card.count("## Measured on somebody's faces, test") == 2

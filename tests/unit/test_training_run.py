@@ -21,6 +21,7 @@ import pytest
 
 from contract.errors import UsageError
 from tests.conftest import REPOSITORY
+from tests.optional import needs
 from trainer import slim
 from trainer.fit import save_model, train
 from trainer.gpu import PART_BYTES, bring_back
@@ -322,6 +323,13 @@ def test_a_half_file_keeps_what_float16_cannot_hold(tmp_path: Path) -> None:
     kernel, bias = weights(tmp_path / "half.keras")
     assert (kernel == 1e6).all()
     assert bias == pytest.approx(1e-9)
+    # What fits is rounded to float16, and takes half the space; vectors are left.
+    model.set_weights([np.full((4, 3), 1 / 3), np.full(3, 1 / 3)])
+    model.save(tmp_path / "full.keras")
+    write_half(tmp_path / "full.keras", tmp_path / "half.keras")
+    kernel, bias = weights(tmp_path / "half.keras")
+    assert (kernel == np.float32(np.float16(1 / 3))).all()
+    assert (bias == np.float32(1 / 3)).all()
     save = save_model  # what runs write is float32
     one = recipe()
     from trainer.model import build
@@ -359,6 +367,32 @@ def test_a_slim_pack_has_no_test_crops_and_is_the_same_to_learn_from(
     assert small.header.made["slimmed from"] == pack.header.fingerprint
 
 
+def test_a_recipe_can_ask_for_sharpness_aware_steps(pack: Pack, tmp_path: Path) -> None:
+    for rho in ("0", "0.5"):
+        one = recipe(train__epochs="1", train__sam=rho)
+        assert train(pack, one, tmp_path / rho, Options(), quiet()).finished
+    # The loss is that of the worst point nearby.
+    (plain,), (sharp,) = curve(tmp_path / "0"), curve(tmp_path / "0.5")
+    assert sharp["loss"] > plain["loss"] + 0.01
+
+
+def test_teachers_are_heard_and_the_mean_of_the_weights_is_what_is_kept(
+    pack: Pack, tmp_path: Path
+) -> None:
+    rows = training_rows(pack, recipe().train)
+    wrong = np.roll(np.eye(3, dtype=np.float32)[pack.truth[rows]], 1, axis=1)
+    write_answers(tmp_path / "wrong.npz", pack, rows, wrong)
+    taught = Options(teachers=(tmp_path / "wrong.npz",))
+    for name, ema, options in (("mean", "0.9", Options()), ("last", "0", Options()),
+                               ("taught", "0.9", taught)):  # fmt: skip
+        one = recipe(train__epochs="1", train__ema=ema)
+        assert train(pack, one, tmp_path / name, options, quiet()).finished
+    (mean,), (last,), (other,) = (curve(tmp_path / name) for name in ("mean", "last", "taught"))
+    assert last["loss"] == pytest.approx(mean["loss"], rel=1e-4)  # training is the same
+    assert last["valid_loss"] != pytest.approx(mean["valid_loss"], rel=1e-3)
+    assert other["loss"] != pytest.approx(mean["loss"], rel=1e-3)
+
+
 def test_training_ends_when_patience_does(pack: Pack, tmp_path: Path) -> None:
     hot = recipe(train__rate="0.3", train__epochs="12", train__patience="1")
     outcome = train(pack, hot, tmp_path / "run", Options(), quiet())
@@ -366,10 +400,40 @@ def test_training_ends_when_patience_does(pack: Pack, tmp_path: Path) -> None:
     assert outcome.best["epoch"] == outcome.epochs - 1 < 11
 
 
+@needs("tensorboard")
+@pytest.mark.filterwarnings("default")
+def test_tensorboard_shows_what_the_history_says(pack: Pack, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    asked = threading.Event()
+    asked.set()  # to stop after an epoch, so that the run goes on in a second session
+    run, log = tmp_path / "run", tmp_path / "new" / "log"
+    for options in (Options(log_dir=log, stop=asked), Options(log_dir=log)):
+        outcome = train(pack, recipe(), run, options, quiet())
+    assert outcome.finished
+    history = json.loads((run / "history.json").read_text("utf-8"))
+    shown = EventAccumulator(str(log))
+    shown.Reload()
+    assert set(shown.Tags()["tensors"]) == set(history[0]) - {"epoch"}
+    for name in ("loss", "valid_accuracy", "valid_loss", "rate"):
+        events = shown.Tensors(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        values = [float(make_ndarray(event.tensor_proto)) for event in events]
+        assert values == pytest.approx([entry[name] for entry in history])
+
+
+@needs("tensorboard")
+def test_a_log_that_cannot_be_written_is_said(pack: Pack, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"--tensorboard .*file: cannot write: File exists"):
+        train(pack, recipe(), tmp_path / "run", Options(log_dir=tmp_path / "file"), quiet())
+
+
 def test_tensorboard_is_asked_for_before_anything_is_trained(pack: Pack, tmp_path: Path) -> None:
     if find_spec("tensorboard") is not None:
         pytest.skip("tensorboard is installed here")
-    with pytest.raises(UsageError, match="TensorBoard's logs need tensorboard"):
+    with pytest.raises(UsageError, match="the package tensorboard is missing"):
         train(pack, recipe(), tmp_path / "run", Options(log_dir=tmp_path / "log"), quiet())
     assert not (tmp_path / "run").exists()
 

@@ -1,4 +1,4 @@
-"""The classifier's int8 form: what calibrates it, what it loses on FER+.
+"""The classifier's int8 form: what it loses.
 
 Tried on FER+ validation (n=3199; float 89.97 %), calibrated with 400 training crops, the float
 layers in bfloat16:
@@ -15,30 +15,24 @@ layers in bfloat16:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from contract.artifact import ModelManifest
-from trainer.data import ferplus
 from trainer.quantize import ir
+from trainer.quantize.faces import Faces
 
 MAX_LOSS = 0.005
-_SEED = 0
-
-Crops = list[npt.NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierCost:
     """Accuracies are shares of `n` photos; of several precisions the worst counts.
 
-    n               photos of FER+'s test split with a majority
+    n               photos that were not trained on, with a majority
     float_accuracy  in float32
     accuracy        in int8
     agreement       share of photos with the label that float32 gives
@@ -69,44 +63,22 @@ def is_float(model: Any) -> Callable[[Any], bool]:
     return lambda op: op.get_friendly_name() in ends
 
 
-def calibration_crops(data: Path, side_px: int, count: int) -> Crops:
-    """`count` photos of FER+'s training split, any label, always the same ones."""
-    split = ferplus.read_split(data, "train")
-    agreed = np.flatnonzero(ferplus.majority(split.votes) >= 0)
-    chosen = np.random.default_rng(_SEED).permutation(agreed)[:count]
-    return _crops(split.images[chosen], side_px)
-
-
-def labelled_crops(
-    data: Path, side_px: int, limit: int | None = None
-) -> tuple[Crops, npt.NDArray[np.int64]]:
-    """FER+'s test photos with a majority, the first `limit`, and their classes (N,)."""
-    split = ferplus.read_split(data, "test")
-    truth = ferplus.majority(split.votes)
-    used = np.flatnonzero(truth >= 0)[:limit]
-    return _crops(split.images[used], side_px), truth[used]
-
-
 def measure(
     before: Any,
     after: Any,
-    data: Path,
-    manifest: ModelManifest,
-    limit: int | None,
+    faces: Faces,
     start: Callable[[str, int], Callable[[int], object]],
 ) -> ClassifierCost:
-    """What `after`, the int8 form, loses against `before` on FER+'s test split.
+    """What `after`, the int8 form, loses against `before` on `faces`.
 
-    limit   the first photos only
     start   begins a progress bar of a name and a total; returns what advances it
     """
-    crops, truth = labelled_crops(data, manifest.input_shape[0], limit)
-    columns = [manifest.labels.index(label) for label in ferplus.CLASSES]
+    crops, truth = faces.crops, faces.truth
 
     def labels(model: Any, precision: str, name: str) -> npt.NDArray[np.int64]:
         progress = start(f"classifier {name}", len(crops))
         outputs = np.stack(ir.run(model, crops, precision, list, progress))
-        return np.asarray(outputs[:, columns].argmax(axis=1), np.int64)
+        return np.asarray(outputs.argmax(axis=1), np.int64)
 
     reference = labels(before, "f32", "float32")
     found = [labels(after, precision, f"int8+{precision}") for precision in ir.precisions()]
@@ -123,9 +95,3 @@ def describe(cost: ClassifierCost) -> str:
         f"accuracy {cost.accuracy:.2%}, {cost.float_accuracy:.2%} in float32, n={cost.n:,}; "
         f"same label {cost.agreement:.2%}"
     )
-
-
-def _crops(images: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8], side_px: int) -> Crops:
-    how = cv2.INTER_AREA if side_px < ferplus.SIDE_PX else cv2.INTER_LINEAR
-    resized = [cv2.resize(image, (side_px, side_px), interpolation=how) for image in images]
-    return [np.asarray(image, np.uint8)[..., np.newaxis] for image in resized]

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from contract.artifact import Int8, ModelManifest, file_sha256, find_int8
 from contract.errors import EmotionStreamError, UsageError
-from trainer.data import ferplus
 from trainer.quantize import classifier, detector, ir, recipe
 from trainer.quantize.classifier import ClassifierCost
 from trainer.quantize.detector import DetectorCost
+from trainer.quantize.faces import calibration_faces, unseen_faces
 from trainer.settings import QuantizeSettings
 from worker.classifier import DEFAULT_ARTIFACT, classifier_source
 from worker.faces.detector import detector_source
@@ -47,7 +47,7 @@ def quantize(settings: QuantizeSettings) -> list[Written]:
     """
     if settings.faces is None and not settings.videos:
         raise UsageError(
-            "expected --faces FERPLUS for the classifier, --videos FOLDER for the detector, or both"
+            "expected --faces PACK for the classifier, --videos FOLDER for the detector, or both"
         )
     import nncf  # noqa: F401 (before minutes of work: it comes with the extra `train`)
 
@@ -63,23 +63,18 @@ def quantize(settings: QuantizeSettings) -> list[Written]:
 def _classifier(settings: QuantizeSettings, faces: Path, console: Console) -> Written:
     model = settings.model or DEFAULT_ARTIFACT
     manifest, source = classifier_source(model)
-    if set(manifest.labels) != set(ferplus.CLASSES):
-        raise UsageError(
-            f"{model}: expected FER+'s labels {', '.join(ferplus.CLASSES)}, "
-            f"got {', '.join(manifest.labels)}"
-        )
-    crops = classifier.calibration_crops(faces, manifest.input_shape[0], settings.calibrate)
-    data = f"FER+ train, {len(crops):,} photos with a majority"
+    calibrating = calibration_faces(faces, manifest, settings.calibrate)
+    tested = unseen_faces(faces, manifest, settings.limit)
     with console.status("classifier: loading"):
         before = ir.float_form(source)
-    after = recipe.quantised(before, crops, classifier.is_float(before), console)
+    after = recipe.quantised(before, calibrating.crops, classifier.is_float(before), console)
     with _bars(console) as start:
-        cost = classifier.measure(before, after, faces, manifest, settings.limit, start)
+        cost = classifier.measure(before, after, tested, start)
     _require(cost, "the classifier", classifier.describe(cost))
     json = model.with_suffix(".json")
     xml = json.parent / f"{Path(manifest.file).stem}.int8.xml"
     measured = {
-        "data": f"FER+ test, n={cost.n}",
+        "data": tested.data,
         "float32_accuracy": round(cost.float_accuracy, 4),
         "accuracy": round(cost.accuracy, 4),
         "same_label": round(cost.agreement, 4),
@@ -88,7 +83,8 @@ def _classifier(settings: QuantizeSettings, faces: Path, console: Console) -> Wr
     def bind(int8: Int8, path: Path) -> None:
         replace(manifest, int8=int8).write(path)
 
-    _write(after, xml, json, manifest.sha256, recipe.made(crops, data), measured, bind)
+    made = recipe.made(calibrating.crops, calibrating.data)
+    _write(after, xml, json, manifest.sha256, made, measured, bind)
     assert ModelManifest.read(json).int8
     return Written(xml, cost)
 
