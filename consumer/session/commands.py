@@ -88,6 +88,8 @@ def _record_events(
             progress.events += 1
             if progress.events == settings.count:
                 return at_ns
+        elif reader.is_away:  # an outage is not silence
+            last_event_ns = at_ns
         elif settings.idle is not None and at_ns - last_event_ns >= settings.idle * 1e9:
             return at_ns
         if progress.is_due():
