@@ -139,7 +139,18 @@ def _panel(panel: Panel) -> dict[str, Any]:
             }
             for place, query in enumerate(panel.queries)
         ],
-        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "fieldConfig": {
+            "defaults": _defaults(panel),
+            "overrides": [
+                {
+                    "matcher": {"id": "byName", "options": name},
+                    "properties": [
+                        {"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}
+                    ],
+                }
+                for name, colour in panel.colours
+            ],
+        },
         "options": _OPTIONS[panel.kind],
     }
 
@@ -192,7 +203,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "legend": {"show": True},
         "rowsFrame": {"layout": "auto"},
         "tooltip": {"mode": "single", "yHistogram": False},
-        "yAxis": {"axisPlacement": "left", "reverse": False, "unit": "s"},
+        "yAxis": {"axisPlacement": "left", "reverse": False},
     },
     "stat": {
         "colorMode": "value",

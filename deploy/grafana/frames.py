@@ -70,11 +70,12 @@ FUNNEL = Row(
     (
         Panel(
             "Frames a second",
-            "What goes in and what comes out. Captured and published are chosen by source, the rest"
-            " is of all sources. A gap between published and events is a growing backlog.",
+            "What goes in and what comes out. Events and dead letters are of all sources. Skipped: "
+            "left out on purpose (--fps). A gap between published and events is a growing backlog.",
             "cps",
             (
                 Query(f"sum(rate(emotion_frames_captured_total{{{SOURCE}}}{PACE}))", "captured"),
+                Query(f"sum(rate(emotion_frames_skipped_total{{{SOURCE}}}{PACE}))", "skipped"),
                 Query(f"sum(rate(emotion_frames_published_total{{{SOURCE}}}{PACE}))", "published"),
                 Query(f'sum(rate(emotion_frames_total{{{ALL}, outcome="event"}}{PACE}))', "events"),
                 Query(f'sum(rate(emotion_frames_total{{{ALL}, outcome="dead"}}{PACE}))', "dead"),
@@ -88,12 +89,16 @@ FUNNEL = Row(
         ),
         Panel(
             "Funnel",
-            "How many frames got how far, in the time shown.",
+            "How many frames got how far, in the time shown. Skipped ones on purpose (--fps).",
             "short",
             (
                 Query(
                     f"sum(increase(emotion_frames_captured_total{{{SOURCE}}}[$__range]))",
                     "captured",
+                ),
+                Query(
+                    f"sum(increase(emotion_frames_skipped_total{{{SOURCE}}}[$__range]))",
+                    "skipped",
                 ),
                 Query(
                     f"sum(increase(emotion_frames_published_total{{{SOURCE}}}[$__range]))",

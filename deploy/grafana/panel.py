@@ -27,6 +27,7 @@ class Panel:
     is_stacked  areas on top of each other, for parts of a whole
     limit       a red line, or from where a number turns red
     is_bad      any number above zero is red
+    colours     of series by their name, ``#rrggbb``
     """
 
     title: str
@@ -38,6 +39,7 @@ class Panel:
     is_stacked: bool = False
     limit: float | None = None
     is_bad: bool = False
+    colours: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_momentary(self) -> bool:

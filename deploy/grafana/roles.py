@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contract.affect import COORDINATES
+from contract.palette import hex_colour_of
 from deploy.grafana.matchers import ALL, PACE, SOURCE, WORKER, quantiles
 from deploy.grafana.panel import Panel, Query, Row
 
-_BATCHES = f"sum by (le) (rate(emotion_batch_frames_bucket{{{WORKER}}}{PACE}))"
 _ENCODE = f"sum by (le) (rate(emotion_encode_seconds_bucket{{{ALL}}}{PACE}))"
 _PUBLISH = f"sum by (le) (rate(emotion_publish_seconds_bucket{{{ALL}}}{PACE}))"
 _SPAN = f"{{{WORKER}}}{PACE}"
@@ -29,16 +30,16 @@ WORKERS = Row(
         ),
         Panel(
             "Batch size",
-            "Frames analysed together. Batches grow by themselves when all lanes are busy.",
+            "How many frames are analysed together: how many batches of each size. Batches grow by "
+            "themselves when all lanes are busy.",
             "short",
             (
                 Query(
-                    f"sum(rate(emotion_batch_frames_sum{{{WORKER}}}{PACE})) / "
-                    f"sum(rate(emotion_batch_frames_count{{{WORKER}}}{PACE}))",
-                    "mean",
+                    f"sum by (le) (increase(emotion_batch_frames_bucket{{{WORKER}}}{PACE}))",
+                    "{{le}}",
                 ),
-                Query(f"histogram_quantile(0.95, {_BATCHES})", "p95"),
             ),
+            kind="heatmap",
         ),
         Panel(
             "Frames by worker",
@@ -180,6 +181,7 @@ EMOTIONS = Row(
             ),
             width=16,
             is_stacked=True,
+            colours=tuple((label, hex_colour_of(label)) for label in sorted(COORDINATES)),
         ),
         Panel(
             "Faces a frame",
