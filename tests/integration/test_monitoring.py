@@ -33,14 +33,15 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def prometheus(
     redis_url: str, demo_clip: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """It watches a producer of two looped clips and two workers."""
+    """It watches two workers, and a producer of two looped clips and a camera that is not there."""
     flags = ("--redis", redis_url, "--metrics-port", "0")
     clip = str(demo_clip)
+    nowhere = f"rtsp://127.0.0.1:{free_port()}/live"
     with ExitStack() as stack:
         roles = {
             name: stack.enter_context(RoleProcess(*command, *flags))
             for name, command in {
-                "producer": ("producer", clip, clip, "--loop", "--fps", "10"),
+                "producer": ("producer", clip, clip, nowhere, "--loop", "--fps", "10"),
                 "worker": ("tests.paced_worker",),
                 "second": ("tests.paced_worker",),
             }.items()
@@ -78,7 +79,7 @@ def test_the_dashboards_queries_are_answered(
             prometheus.ask("query", query=resolved(query.expr))  # or `ValueError`
 
 
-def test_the_rules_are_evaluated_and_nothing_is_wrong_with_a_system_that_works(
+def test_the_rules_are_evaluated_and_the_one_thing_that_is_wrong_is_told(
     prometheus: Prometheus, wait_until: Callable[..., None]
 ) -> None:
     def rules() -> list[dict[str, str]]:
@@ -96,7 +97,10 @@ def test_the_rules_are_evaluated_and_nothing_is_wrong_with_a_system_that_works(
             60,
             record,
         )
-    assert prometheus.firing() == {}
+    wait_until(lambda: "EmotionCameraDown" in prometheus.firing(), 60, "EmotionCameraDown")
+    firing = prometheus.firing()
+    assert list(firing) == ["EmotionCameraDown"]
+    assert firing["EmotionCameraDown"]["kind"] == "url"
 
 
 def test_redis_exporter_has_the_metrics_that_dashboard_and_alerts_ask_for(
