@@ -22,29 +22,13 @@ from contract.errors import SessionError
 from contract.event import Box, EmotionEvent, FaceEmotion, Record, SourceRecord
 from contract.keys import Keys
 from tests.integration.servers import TroubledServer
+from tests.integration.test_events_command import REPOSITORY, emotion_events, environment
 
 pytestmark = pytest.mark.both_servers
 
-REPOSITORY = Path(__file__).parents[2]
 KEYS = Keys("emotion")
 # Uneven on purpose: bursts, steady, a pause.
 GAPS_S = (0.0, 0.0, 0.05, 0.0, 0.12, 0.03, 0.03, 0.03, 0.4, 0.0, 0.0, 0.01)
-
-
-def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith("EMOTION_")}
-
-
-def emotion_events(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "consumer", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=REPOSITORY,
-        env=environment(),
-        check=False,
-    )
 
 
 @contextlib.contextmanager
