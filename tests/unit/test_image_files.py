@@ -1,4 +1,4 @@
-"""deploy/images: the Dockerfile, by hadolint and by what it must say; the locks against pyproject."""
+"""deploy/images: the Dockerfile, by hadolint and by what it must say, and the locks."""
 
 from __future__ import annotations
 
