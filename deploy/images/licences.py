@@ -12,18 +12,16 @@ from importlib.metadata import Distribution, distributions
 
 def stated(package: Distribution) -> str:
     """The SPDX expression, else the classifiers, else the first line of the free text."""
-    fields = package.metadata
-    if expression := fields.get("License-Expression"):
-        return expression
-    prefix = "License :: "
-    classifiers = [
-        text.removeprefix(prefix).removeprefix("OSI Approved :: ")
-        for text in fields.get_all("Classifier", [])
-        if text.startswith(prefix) and text != "License :: OSI Approved"
-    ]
-    if classifiers:
-        return ", ".join(classifiers)
-    return next(iter((fields.get("License") or "").strip().splitlines()), "") or "not stated"
+
+    def field(name: str) -> list[str]:
+        return [text.strip() for text in package.metadata.get_all(name, []) if text.strip()]
+
+    if expressions := field("License-Expression"):
+        return expressions[0]
+    classifiers = [text for text in field("Classifier") if text.startswith("License :: ")]
+    if kinds := [text.rpartition(" :: ")[2] for text in classifiers if text.count(" :: ") > 1]:
+        return ", ".join(kinds)
+    return next((text.splitlines()[0] for text in field("License")), "not stated")
 
 
 def main() -> None:
