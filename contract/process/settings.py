@@ -239,5 +239,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         if action.dest == "redis":
             action.metavar = "URL"
         elif isinstance(action.metavar, str):
-            action.metavar = self._METAVARS.get(action.metavar, action.metavar)
+            plain = action.metavar.removeprefix("list[{").removesuffix("}]")  # a few words
+            choices = "{" + plain + "}" if plain != action.metavar else plain
+            action.metavar = self._METAVARS.get(choices, choices)
         return super()._metavar_formatter(action, default_metavar)
