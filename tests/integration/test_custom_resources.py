@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import optional_tool
 from tests.integration.test_javascript import npm
-from tests.unit.test_kubernetes import CUSTOM, Object, documents
+from tests.manifests import CUSTOM, Object, documents
 
 # Made of the projects' own custom resource definitions.
 CRDS = ("@kubernetes-models/keda@0.4.2", "@kubernetes-models/prometheus-operator@6.0.0")

@@ -6,9 +6,8 @@ import inspect
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from functools import cache
-from typing import Any
+from base64 import b64decode
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -18,61 +17,19 @@ from contract.connect import SOCKET_TIMEOUT_S
 from contract.keys import WORKERS_GROUP, Keys
 from producer.settings import ProducerSettings
 from producer.supervisor import SHUTDOWN_GRACE_S
-from tests.conftest import REPOSITORY
+from tests.manifests import (
+    BASE,
+    CUSTOM,
+    K8S,
+    OVERLAYS,
+    built,
+    documents,
+    named,
+    validate,
+    workloads,
+)
 from tests.unit.test_compose import role_of, variables_of
 from worker.lease import LeaseKeeper
-
-K8S = REPOSITORY / "deploy" / "k8s"
-CUSTOM = ("ScaledObject", "TriggerAuthentication", "PodMonitor")
-OVERLAYS = ("cpu", "gpu", "dev")
-Object = dict[str, Any]
-
-
-def documents(*parts: str) -> list[Object]:
-    """The objects in the files of some folders, kustomizations left out."""
-    folders = [K8S / part for part in parts]
-    paths = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
-    return [
-        found
-        for path in paths
-        if path.name != "kustomization.yaml"
-        for found in yaml.safe_load_all(path.read_text("utf-8"))
-    ]
-
-
-@cache
-def built(overlay: str) -> list[Object]:
-    """What kustomize makes of it; a skip without kustomize, of which no package is in Debian 12."""
-    folder = str(K8S / "overlays" / overlay)
-    if kustomize := shutil.which("kustomize"):
-        command = [kustomize, "build", folder]
-    elif kubectl := shutil.which("kubectl"):
-        command = [kubectl, "kustomize", folder]
-    else:
-        pytest.skip("needs kustomize or kubectl")
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-BASE = documents("base", "operators", "valkey")
-
-
-def named(objects: list[Object], kind: str, name: str) -> Object:
-    (found,) = [o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name]
-    return found
-
-
-def workloads(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
-    for found in objects:
-        if found["kind"] in ("Deployment", "StatefulSet"):
-            yield found, found["spec"]["template"]["spec"]
-
-
-def validate(objects: list[Object]) -> None:
-    for found in objects:
-        if found["kind"] not in CUSTOM:
-            kubernetes_validate.validate(found, "1.33", strict=True)
 
 
 def test_each_file_is_valid_by_itself() -> None:
@@ -236,6 +193,35 @@ def test_prometheus_finds_what_serves_metrics() -> None:
         assert template["metadata"]["labels"][monitor["jobLabel"]] == name
         (container,) = template["spec"]["containers"]
         assert endpoint["port"] in [port["name"] for port in container["ports"]]
+
+
+def test_secrets_are_those_that_pods_and_keda_ask_for(tmp_path: Path) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl")  # in CI too: no package of Debian 12 has a new one
+    names = ("producer.url", "worker.url", "view.url", "sources", "view.token", "users.acl")
+    for name in (*names, "exporter.password"):
+        (tmp_path / name).write_text(f"{name}'s secret\n")
+    done = subprocess.run(
+        [K8S / "secrets.sh", tmp_path, "valkey.emotion:6379"], capture_output=True, check=True
+    )
+    made = [found for found in yaml.safe_load_all(done.stdout) if found]
+    validate(made)
+    data = {found["metadata"]["name"]: found["data"] for found in made}
+    for _, pod in workloads(BASE):
+        for volume in pod["volumes"]:
+            if secret := volume.get("secret"):
+                wanted = {item["key"] for item in secret.get("items", [])}
+                assert wanted <= data[secret["secretName"]].keys()
+    (keda,) = [found for found in BASE if found["kind"] == "TriggerAuthentication"]
+    given = {
+        entry["parameter"]: b64decode(data[entry["name"]][entry["key"]]).decode()
+        for entry in keda["spec"]["secretTargetRef"]
+    }
+    assert given == {
+        "address": "valkey.emotion:6379",
+        "username": "exporter",
+        "password": "exporter.password's secret",
+    }
 
 
 def test_no_file_holds_a_secret() -> None:
