@@ -122,6 +122,21 @@ def test_secrets_stay_outside() -> None:
         assert {"deploy/secrets", "deploy/data", "deploy/.env"} <= named
 
 
+def test_the_version_is_the_projects_everywhere() -> None:
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    patterns = {
+        "images/Dockerfile": r"^ARG VERSION=(.+)$",
+        "compose.yaml": r"EMOTION_VERSION:-([^}]+)\}",
+        "k8s/overlays/cpu/kustomization.yaml": r"newTag: ([\d.]+)",
+        "k8s/overlays/gpu/kustomization.yaml": r"newTag: ([\d.]+)",
+        "k8s/overlays/dev/kustomization.yaml": r"newTag: ([\d.]+)",
+    }
+    for path, pattern in patterns.items():
+        text = (REPOSITORY / "deploy" / path).read_text("utf-8")
+        assert set(re.findall(pattern, text, re.MULTILINE)) == {version}, path
+
+
 def required(extras: list[str]) -> list[Requirement]:
     """What pyproject.toml asks for with these extras, those they refer to included."""
     with (REPOSITORY / "pyproject.toml").open("rb") as file:
