@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from consumer.files import check_outputs
 from consumer.play import Play
 from consumer.reader import EventReader
 from consumer.session.player import Player
@@ -106,6 +107,7 @@ def _replay(settings: ReplaySettings) -> int:
     is_unpaced = settings.speed == math.inf
     if is_unpaced and settings.osc and settings.rate:
         raise UsageError("--osc: an even rate needs a --speed, got max; or --rate 0")
+    check_outputs(settings.outputs, [str(settings.file)])
     player = Player(
         session,
         stop=stop,
@@ -118,7 +120,7 @@ def _replay(settings: ReplaySettings) -> int:
     try:
         with ExitStack() as stack:
             play = None
-            if settings.smoothed or settings.has_sinks:
+            if settings.plays:
                 speed = 1.0 if is_unpaced else settings.speed
                 play = Play(settings, settings.redis, settings.prefix, speed=speed)
                 stack.enter_context(play)

@@ -239,7 +239,6 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         if action.dest == "redis":
             action.metavar = "URL"
         elif isinstance(action.metavar, str):
-            plain = action.metavar.removeprefix("list[{").removesuffix("}]")  # a few words
-            choices = "{" + plain + "}" if plain != action.metavar else plain
-            action.metavar = self._METAVARS.get(choices, choices)
+            one_of = re.sub(r"^list\[(\{.*\})\]$", r"\1", action.metavar)
+            action.metavar = self._METAVARS.get(one_of, one_of)
         return super()._metavar_formatter(action, default_metavar)
