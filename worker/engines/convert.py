@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,15 @@ def convert(source: ModelSource) -> openvino.Model:
 
     Takes seconds and imports TensorFlow, whose graph is what is converted: Keras' own way
     (``KERAS_BACKEND=openvino``) keeps every transposition and is half as fast. Raises
-    `UsageError` when Keras runs on another backend and `ArtifactError` for a model that OpenVINO
-    cannot run.
+    `UsageError` when Keras runs on another backend or is not installed and `ArtifactError` for a
+    model that OpenVINO cannot run.
     """
+    if missing := [name for name in ("keras", "tensorflow") if find_spec(name) is None]:
+        raise UsageError(
+            f"{source.name}: not converted for OpenVINO yet, which needs {' and '.join(missing)} "
+            "once: pip install 'emotion-stream[worker]'; or give it an int8 form "
+            "(emotion-trainer quantize), or a --cache where it is converted"
+        )
     refuse_telemetry()
     import openvino
 
