@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOURCE ?= deploy/demo/people.mp4
 UP     ?=
-JOBS   ?= 3
+JOBS   ?= 4
 ROUNDS ?= 1
 MINUTES ?= 30
 
@@ -43,6 +43,7 @@ soak: $(VENV)/dev.stamp ## memory of every process over MINUTES=30, as a picture
 
 images: $(VENV)/dev.stamp ## install and try what each image holds, without a container; IMAGES="producer view"
 	@$(BIN)/python -m tests.images $(IMAGES)
+	@EMOTION_TEST_IMAGES=1 $(BIN)/python -m pytest -q tests/integration/test_images.py
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
