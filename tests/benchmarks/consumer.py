@@ -78,18 +78,20 @@ _BATCH = 8  # frames that a worker settles at once
 _SESSION = "20260101T000000Z-0123abcd"
 
 
-def make_face(dice: random.Random) -> FaceEmotion:
+def make_face(dice: random.Random, place: int) -> FaceEmotion:
+    """A face of the person who sits in `place`, four in a row, and sways a little."""
     weights = [dice.random() for _ in _LABELS]
     total = sum(weights)
     scores = {label: weight / total for label, weight in zip(_LABELS, weights, strict=True)}
-    left, top, side = dice.randrange(500), dice.randrange(300), dice.randrange(24, 140)
+    left = 20 + 155 * (place % 4) + dice.randrange(6)
+    top = 20 + 220 * (place // 4) + dice.randrange(6)
     return FaceEmotion(
-        Box(left, top, left + side, top + side),
+        Box(left, top, left + 75, top + 100),
         dice.uniform(0.5, 1.0),
         max(scores, key=scores.__getitem__),
         scores,
         *valence_arousal(scores),
-        sharpness=dice.uniform(1.0, 60.0),
+        sharpness=dice.uniform(0.05, 0.2),
     )
 
 
@@ -97,7 +99,7 @@ def make_stream(count: int, faces: int) -> list[bytes]:
     """`count` events and the records around them, as they lie in the stream."""
     dice = random.Random(faces)
     begin_ns = 1_700_000_000_000_000_000
-    people = [make_face(dice) for _ in range(64)]
+    people = [[make_face(dice, place) for _ in range(64)] for place in range(faces)]
     batches: list[tuple[int, list[EmotionEvent]]] = []
     each = count // len(_SOURCES)
     for source in _SOURCES:
@@ -106,7 +108,7 @@ def make_stream(count: int, faces: int) -> list[bytes]:
                 EmotionEvent(
                     source, _SESSION, seq, begin_ns + seq * 100_000_000, seq * 100_000_000,
                     begin_ns + seq * 100_000_000 + 25_000_000, 640, 480,
-                    "ferplus-resnet50@c06e2a0408dd", tuple(dice.choices(people, k=faces)),
+                    "ferplus-resnet50@c06e2a0408dd", tuple(map(dice.choice, people)),
                 )
                 for seq in range(first, min(first + _BATCH, each))
             ]  # fmt: skip
