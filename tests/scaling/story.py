@@ -20,7 +20,7 @@ from tests.scaling.timeline import Timeline
 CAMERAS = 20
 STEPS = ("1 camera", f"{CAMERAS} cameras", "no camera")
 _IN_HAND = 3
-_QUIET_FPS = 5.0
+QUIET_FPS, QUIET_S = 5.0, 1200.0  # the latter of KEDA's clock
 Say = Callable[[str], None]
 
 
@@ -74,10 +74,10 @@ def play_day(setting: Setting, load: Load, factor: float, say: Say, *, whole: bo
 
 def play_quiet(setting: Setting, load: Load, factor: float, say: Say) -> Played:
     """One slow camera for a long time."""
-    slow = Load(_QUIET_FPS, load.batch_size, load.batch_s, load.lease_s)
+    slow = Load(QUIET_FPS, load.batch_size, load.batch_s, load.lease_s)
     with _simulation(setting.spec, slow, factor) as run:
         _phase(run, say, STEPS[0], 1)
-        run.run_for(1800)
+        run.run_for(QUIET_S)
         _phase(run, say, STEPS[2], 0)
         run.run_until(run.is_asleep, "no camera, no worker")
         end = run.snapshot()
