@@ -89,8 +89,8 @@ def _flaps(day: Played) -> list[str]:
 def _quiet_line(played: Played) -> str:
     longest_s = max(x for look in played.timeline.looks for x in look.latencies_s)
     return (
-        f"one camera, {QUIET_FPS:g} frames/s, {played.setting.name}: the last worker sent away "
-        f"{played.sleeps} times in {QUIET_S / 60:g} min, longest capture to event {longest_s:.1f} s"
+        f"one camera, {QUIET_FPS:g} frames/s, {played.setting.name}: left without a worker in "
+        f"{QUIET_S / 60:g} min: {played.sleeps}, longest capture to event {longest_s:.1f} s"
     )
 
 

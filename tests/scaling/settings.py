@@ -35,7 +35,9 @@ OTHERS = (
     Setting("20", replace(CHOSEN.spec, stream_length=20, pending_entries=20)),
     Setting("50", replace(CHOSEN.spec, stream_length=50, pending_entries=50)),
 )
-# For a camera so slow that its frames are mostly done when KEDA looks.
+# For one camera so slow that its frames are mostly done when KEDA looks: XLEN is sampled, and a
+# camera that keeps time meets KEDA's clock at the same phase again and again, however often it
+# looks. Where that must not happen, `minReplicaCount` is 1.
 QUIET = (
     Setting("poll every 2 s", CHOSEN.spec),
     Setting("poll every 30 s (KEDA's default)", replace(CHOSEN.spec, polling_s=30.0)),

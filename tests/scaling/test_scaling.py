@@ -14,7 +14,7 @@ from tests.scaling.simulation import Load, Simulation
 _FACTOR = 60.0
 _SPEC = ScaledObject(
     stream_length=2, pending_entries=2, polling_s=15.0, cooldown_s=180.0, max_replicas=3,
-    down=replace(DEFAULT_DOWN, stabilization_s=180.0),
+    down=replace(DEFAULT_DOWN, stabilization_s=240.0),
 )  # fmt: skip
 _LOAD = Load(fps=30.0, batch_size=2, lease_s=1.0)
 _IN_HAND = 2
