@@ -5,11 +5,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOURCE ?= deploy/demo/people.mp4
 UP     ?=
-JOBS   ?= 3
+JOBS   ?= 4
 ROUNDS ?= 1
 MINUTES ?= 30
 
-.PHONY: help demo test check format bench chaos soak scale clean
+.PHONY: help demo test check format bench chaos soak scale images clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -43,6 +43,10 @@ soak: $(VENV)/dev.stamp ## memory of every process over MINUTES=30, as a picture
 
 scale: $(VENV)/dev.stamp ## workers come and go with 1 -> 20 -> 0 cameras, as KEDA has it; SCALE="more flags"
 	@$(BIN)/python -m tests.scaling $(SCALE)
+
+images: $(VENV)/dev.stamp ## install and try what each image holds, without a container; IMAGES="producer view"
+	@$(BIN)/python -m tests.images $(IMAGES)
+	@EMOTION_TEST_IMAGES=1 $(BIN)/python -m pytest -q tests/integration/test_images.py
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

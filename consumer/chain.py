@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from consumer.order import Order
@@ -134,14 +134,3 @@ class _Source:
     def _end(self, at_ns: int) -> list[Signal]:
         self.silent_at_s = None
         return [*self._smoother.end(at_ns)]
-
-
-def signals(records: Iterable[tuple[float, Record]], options: ChainOptions) -> Iterator[Signal]:
-    """Signals of records that came at monotonic times; a finished recording, for example."""
-    chain = Chain(options)
-    now_s = 0.0
-    for now_s, record in records:
-        while (due_s := chain.next_due_s()) is not None and due_s <= now_s:
-            yield from chain.due(due_s)
-        yield from chain.put(record, now_s)
-    yield from chain.flush(now_s)

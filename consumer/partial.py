@@ -27,8 +27,11 @@ class PartialFile:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was written to it; after `leave`."""
-        return self.partial.stat().st_size == 0
+        """Whether nothing of it is on the disk; after `leave`."""
+        try:
+            return self.partial.stat().st_size == 0
+        except FileNotFoundError:
+            return True
 
     @property
     def is_open(self) -> bool:
@@ -41,9 +44,10 @@ class PartialFile:
 
     def leave(self) -> None:
         """Keep what there is as ``.partial``."""
-        self.stream.close()
+        with contextlib.suppress(OSError):  # a full disk, of which the last `write` told
+            self.stream.close()
 
     def discard(self) -> None:
         """Nothing is worth keeping."""
-        self.stream.close()
+        self.leave()
         self.partial.unlink(missing_ok=True)

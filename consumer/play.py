@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from consumer.chain import Chain
+from consumer.files import check_outputs
 from consumer.partial import PartialFile
 from consumer.play_settings import PlaySettings
 from consumer.sinks.csv import CsvTable
@@ -24,6 +26,8 @@ from contract.errors import UsageError
 from contract.event import Record
 from contract.smoothed import Signal
 
+_log = logging.getLogger(__name__)
+
 
 class Play:
     """The chain and the sinks that `settings` ask for; a context manager.
@@ -33,7 +37,8 @@ class Play:
     speed         how much faster than they were captured the records come: in a replay
 
     Opening it raises `UsageError` for what cannot be used (a file, a port, a host) before anything
-    is read. At a clean end the files get their names; after an exception they stay ``.partial``.
+    is read. At a clean end the files get their names; after an exception, and where something was
+    lost, they stay ``.partial``.
     """
 
     def __init__(
@@ -61,9 +66,15 @@ class Play:
 
     def __enter__(self) -> Play:
         with ExitStack() as stack:
-            self._files: list[PartialFile] = []
-            sinks = [*self._more, *self._build(stack)]
-            self._fan_out = stack.enter_context(FanOut(sinks))
+            check_outputs(self._settings.outputs)
+            self._files: list[tuple[Sink[Signal], PartialFile]] = []
+            try:
+                self._fan_out = FanOut([*self._more, *self._build(stack)])
+            except BaseException:  # another flag cannot be used: nothing was written yet
+                for _, file in self._files:
+                    file.discard()
+                raise
+            stack.enter_context(self._fan_out)
             self._stack = stack.pop_all()
         return self
 
@@ -73,14 +84,14 @@ class Play:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stack.close()
-        for file in self._files:
-            if kind is None:
-                file.finish()
-            elif file.is_empty:
-                file.discard()
-            else:
-                print(f"what was written so far is in {file.partial}", file=sys.stderr)
+        is_clean = False
+        try:
+            self._stack.close()
+            is_clean = kind is None
+            self._tell_late()
+        finally:
+            for sink, file in self._files:
+                _end(sink.name, file, is_complete=is_clean and not self.lost[sink.name])
 
     @property
     def lost(self) -> dict[str, int]:
@@ -108,15 +119,25 @@ class Play:
             self._fan_out.put(signals, now_s)
         return signals
 
+    def _tell_late(self) -> None:
+        if late := self.chain.late:
+            events = "event was" if late == 1 else "events were"
+            _log.warning(
+                "%d %s left out: later than --lateness %g s allows",
+                late, events, self._settings.lateness,
+            )  # fmt: skip
+
     def _build(self, stack: ExitStack) -> list[Sink[Signal]]:
         settings = self._settings
         sinks: list[Sink[Signal]] = []
         if settings.csv is not None:
             file = self._file("--csv", settings.csv, stack)
             sinks.append(CsvTable(file.stream, f"csv {settings.csv}", settings.scale))
+            self._files.append((sinks[-1], file))
         if settings.jsonl is not None:
             file = self._file("--jsonl", settings.jsonl, stack)
             sinks.append(SignalLines(file.stream, f"json lines {settings.jsonl}"))
+            self._files.append((sinks[-1], file))
         if settings.publish:
             sinks.append(self._stream())
         if settings.osc:
@@ -148,7 +169,6 @@ class Play:
             file = PartialFile(path)
         except OSError as error:
             raise UsageError(f"{flag} {path}: {error.strerror}") from error
-        self._files.append(file)
         stack.callback(file.leave)
         return file
 
@@ -159,6 +179,20 @@ class Play:
         with explained(self._url):
             stream.open(time.monotonic())
         return stream
+
+
+def _end(name: str, file: PartialFile, *, is_complete: bool) -> None:
+    """Give a file its name, or say where it is."""
+    if is_complete:
+        try:
+            file.finish()
+            return
+        except OSError as error:
+            print(f"{name}: {error.strerror or error}", file=sys.stderr)
+    if file.is_empty:
+        file.discard()
+    else:
+        print(f"{name}: what was written so far is in {file.partial}", file=sys.stderr)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from consumer.sinks.midi_file import midi_file
 from consumer.steady_settings import SteadySettings
 from consumer.units import Hertz, Seconds
 from contract.affect import Range
@@ -60,6 +61,13 @@ class PlaySettings(SteadySettings):
     def has_sinks(self) -> bool:
         """Whether signals go anywhere."""
         return bool(self.osc or self.midi or self.csv or self.jsonl or self.publish)
+
+    @property
+    def outputs(self) -> list[tuple[str, Path]]:
+        """The files that will be written, each with its flag."""
+        files = [("--csv", self.csv), ("--jsonl", self.jsonl)]
+        files += [("--midi", midi_file(target)) for target in self.midi]
+        return [(flag, path) for flag, path in files if path is not None]
 
     @property
     def scale(self) -> Range:

@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from consumer.progress import parse_start
 from consumer.show_settings import ShowSettings
+from consumer.units import Seconds
 from contract.process.settings import RedisTimeout, RoleSettings
 
 
@@ -51,13 +52,7 @@ class EventsSettings(ShowSettings, RoleSettings):
         min_length=1,
         description="share the events with all who give the same name, and remember what was read",
     )
-    idle: float | None = Field(
-        None,
-        gt=0,
-        le=86_400,
-        allow_inf_nan=False,
-        description="end after so many seconds without an event",
-    )
+    idle: Seconds | None = Field(None, gt=0, description="end after so long without an event")
     redis_timeout: RedisTimeout = 60.0
 
     @field_validator("from_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import sys
 import threading
@@ -19,11 +20,14 @@ from consumer.sinks.csv import CsvTable
 from consumer.sinks.fan_out import FanOut
 from consumer.sinks.lines import SignalLines
 from consumer.sinks.printed import Printed
-from consumer.sinks.sink import Sink
+from consumer.sinks.sink import Sink, Unhurried
 from consumer.table import EventTable
 from consumer.turns import Records, turns
+from contract.console import discard
 from contract.event import EmotionEvent, Record
 from contract.smoothed import Signal, SmoothedEvent
+
+_log = logging.getLogger(__name__)
 
 _LOOK_UP_S = 0.5  # how often to see, while nothing comes, whether anybody still reads our output
 
@@ -40,8 +44,14 @@ def show(
 
     play   open; needed for --smoothed
 
-    Raises `BrokenPipeError` when nobody reads our output.
+    Raises `BrokenPipeError` when nobody reads our output, and nothing else is to be done.
     """
+    if flags := settings.without_effect:
+        _log.warning(
+            "without effect: %s; people are made of faces for --smoothed, --osc, --midi, --csv, "
+            "--jsonl and --publish",
+            ", ".join(flags),
+        )
     with ExitStack() as stack:
         output = _standard_output(settings, stop, stack)
         left = settings.count
@@ -51,6 +61,8 @@ def show(
                 if left is not None and isinstance(item, EmotionEvent | SmoothedEvent):
                     left -= 1
                     if not left:
+                        if play is not None:
+                            play.flush(now_s)
                         return
 
 
@@ -72,7 +84,7 @@ def _items(
                 if settings.smoothed:
                     yield rest, turn.now_s
                 return
-            if _nobody_reads():
+            if not settings.has_sinks and _nobody_reads():
                 raise BrokenPipeError
 
 
@@ -94,7 +106,7 @@ def _standard_output(settings: ShowSettings, stop: threading.Event, stack: ExitS
         people = PeopleTable if settings.format == "table" else CsvTable
         sink = people(sys.stdout, scale=settings.scale)
     if settings.has_sinks:  # whoever reads our output must not hold them up
-        return stack.enter_context(FanOut([sink]))
+        return stack.enter_context(FanOut([_Lasting(sink)]))
     return _Direct(sink, stop, stack)
 
 
@@ -111,6 +123,26 @@ class _Direct:
         with self._watch.writing():
             for item in items:
                 self._sink.write(item, now_s)
+
+
+class _Lasting(Unhurried):
+    """Falls silent when nobody reads any more: what is played goes on."""
+
+    def __init__(self, sink: Sink[Any]) -> None:
+        self.name = sink.name
+        self._sink = sink
+
+    def write(self, item: Any, now_s: float) -> None:
+        try:
+            self._sink.write(item, now_s)
+        except BrokenPipeError:
+            discard(sys.stdout)
+
+    def close(self) -> None:
+        try:
+            self._sink.close()
+        except BrokenPipeError:
+            discard(sys.stdout)
 
 
 def _nobody_reads() -> bool:

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from consumer.play_settings import PlaySettings
+from contract.process.settings import ProcessSettings
 
 
 class ShowSettings(PlaySettings):
@@ -28,6 +29,19 @@ class ShowSettings(PlaySettings):
         '(kind "source"); tables and --smoothed always show these',
     )
     count: int | None = Field(None, ge=1, description="end after so many events")
+
+    @property
+    def plays(self) -> bool:
+        """Whether faces are made people at all: to be shown, or sent somewhere."""
+        return self.smoothed or self.has_sinks
+
+    @property
+    def without_effect(self) -> list[str]:
+        """The flags that were given and change nothing, because nobody asked for people."""
+        if self.plays:
+            return []
+        fields = PlaySettings.model_fields.keys() - ProcessSettings.model_fields.keys()
+        return sorted("--" + name.replace("_", "-") for name in fields & self.model_fields_set)
 
     @model_validator(mode="after")
     def _csv_of_people(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from consumer.people.gate import GateOptions
 from consumer.people.smooth import SmoothOptions
 from consumer.units import Seconds
 from contract.affect import COORDINATES, read_coordinates
+from contract.errors import UsageError
 from contract.process.settings import ProcessSettings
 
 
@@ -21,8 +23,8 @@ class SteadySettings(ProcessSettings):
 
     smoothing: Seconds = Field(
         0.4,
-        description="time constant of the scores: so long after a sudden change 63 % of it has "
-        "come through; 0 = raw",
+        description="time constant of the scores, in seconds or as in 400ms: so long after a "
+        "sudden change 63 % of it has come through; 0 = raw",
     )
     dwell: Seconds = Field(
         1.0,
@@ -58,14 +60,21 @@ class SteadySettings(ProcessSettings):
 
     def chain_options(self) -> ChainOptions:
         """How records become signals. Raises `UsageError` for a table that cannot be used."""
-        coordinates = COORDINATES if self.affect is None else read_coordinates(self.affect)
         return ChainOptions(
             lateness_s=self.lateness,
             merge=self.merge,
             gate=replace(GateOptions(small_px=float(self.min_face)), **self._allowed()),
             forget_s=self.forget,
-            smooth=SmoothOptions(self.smoothing, self.dwell, self.hysteresis, coordinates),
+            smooth=SmoothOptions(self.smoothing, self.dwell, self.hysteresis, self._coordinates()),
         )
+
+    def _coordinates(self) -> Mapping[str, tuple[float, float]]:
+        if self.affect is None:
+            return COORDINATES
+        try:
+            return read_coordinates(self.affect)
+        except UsageError as error:
+            raise UsageError(f"--affect {error}") from error
 
     def _allowed(self) -> dict[str, Any]:
         """The rules of the gate that are off."""

@@ -42,7 +42,7 @@ class Tail:
     """The place of a reader without a group in one stream. All methods raise redis's own errors."""
 
     def __init__(self, client: redis.Redis, key: str, start: Start) -> None:
-        self._script = Script(client, "consumer", "tail")
+        self._script = Script(client, "consumer", "tail", read_only=True)
         self.key = key
         self._start = start
 

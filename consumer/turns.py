@@ -6,8 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from consumer.chain import Chain, ChainOptions
 from contract.event import Record
 from contract.smoothed import Signal
+
+_LONGEST_WAIT_S = 0.5
 
 
 class Records(Protocol):
@@ -69,3 +72,9 @@ def turns(records: Records, chain: Signals | None, longest_s: float) -> Iterator
         yield Turn(record, signals, now_s)
     if chain is not None:
         yield Turn(None, chain.flush(now_s), now_s)
+
+
+def signals(records: Records, options: ChainOptions | None = None) -> Iterator[Signal]:
+    """Steady people instead of faces, as they come; the records go through a `Chain`."""
+    for turn in turns(records, Chain(options), _LONGEST_WAIT_S):
+        yield from turn.signals

@@ -15,7 +15,7 @@ def watch(settings: EventsSettings, stop: threading.Event) -> None:
     """Until `stop`, --count or --idle. Raises `BrokenPipeError` when nobody reads our output."""
     with ExitStack() as stack:
         play = None
-        if settings.smoothed or settings.has_sinks:
+        if settings.plays:
             play = stack.enter_context(Play(settings, settings.redis, settings.prefix))
         reader = stack.enter_context(
             EventReader(

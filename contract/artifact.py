@@ -130,8 +130,11 @@ class ModelManifest:
             raise ArtifactError(f"{path}: the manifest has no {error.args[0]!r}") from error
         except (TypeError, ValueError) as error:
             raise ArtifactError(f"{path}: {error}") from error
-        if Path(manifest.file).name != manifest.file:
-            raise ArtifactError(f"{path}: file: expected a plain file name, got {manifest.file!r}")
+        # Of the formats that Keras reads only this one has a safe mode.
+        if Path(manifest.file).name != manifest.file or not manifest.file.endswith(".keras"):
+            raise ArtifactError(
+                f"{path}: file: expected a plain file name NAME.keras, got {manifest.file!r}"
+            )
         if len(manifest.id) > wire.MAX_NAME_CHARS:
             raise ArtifactError(f"{path}: name: too long")
         return manifest

@@ -54,6 +54,12 @@ _LASTING = (
     redis.exceptions.AuthorizationError,
     redis.exceptions.NoPermissionError,
 )
+# A command within a script that the user may not give, as Redis 7.0 says it and as Valkey does; a
+# large one of somebody who has not logged in, as a frame of one whose password was changed.
+_LASTING_WORDS = (
+    "The user executing the script can't", "ACL failure in script",
+    "Protocol error: unauthenticated",
+)  # fmt: skip
 
 
 # A scheme of its own, because redis:// cannot say which of the two is meant and holds one address.
@@ -167,7 +173,7 @@ def is_cluster(client: redis.Redis) -> bool:
 
 
 class _Cluster(RedisCluster):
-    """redis-py's client of a cluster, but for one thing."""
+    """redis-py's client of a cluster, but for how it finds the node that a command is for."""
 
     def determine_slot(self, *args: Any) -> int | None:
         # redis-py has the default node tell it, each time, which words of an XREAD or XREADGROUP
@@ -175,6 +181,9 @@ class _Cluster(RedisCluster):
         if args[0] in ("XREAD", "XREADGROUP"):
             key = args[args.index(b"STREAMS") + 1]
             return int(self.keyslot(key))  # type: ignore[no-untyped-call]
+        # It knows where the keys of EVAL are, but would ask a node where those of these are.
+        if args[0] in ("EVAL_RO", "EVALSHA_RO"):
+            return int(self.keyslot(args[3]))  # type: ignore[no-untyped-call]
         slot: int | None = super().determine_slot(*args)
         return slot
 
@@ -269,7 +278,9 @@ def is_lasting(error: Exception) -> bool:
     # redis-py makes a connection error of what it was, and its cluster another one of that.
     inner = error.__cause__ or error
     causes = (error, inner, error.__context__, inner.__context__)
-    return any(isinstance(cause, (*_LASTING, ssl.SSLCertVerificationError)) for cause in causes)
+    if any(isinstance(cause, (*_LASTING, ssl.SSLCertVerificationError)) for cause in causes):
+        return True
+    return str(error).startswith(_LASTING_WORDS)
 
 
 def _is_there(error: Exception) -> bool:

@@ -64,9 +64,11 @@ class Outage:
         """Seconds to wait before the next try: longer each time and random, so that many clients
         don't come back in one instant.
 
-        Raises `BrokerUnavailable` when the time is up, and `BrokerError` at once for an error that
-        waiting does not cure.
+        Raises `BrokerUnavailable` when the time is up, `AccessDenied` at once for missing rights,
+        and `BrokerError` at once for any other error that waiting does not cure.
         """
+        if is_lasting(error):
+            raise AccessDenied(f"{self._who}: Redis refused: {error}") from error
         if not is_passing(error):
             raise BrokerError(f"{self._who}: Redis refused: {error}") from error
         now_s = self._clock()

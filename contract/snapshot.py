@@ -78,7 +78,7 @@ def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
     Raises `DecodeError` for a field that none of the scripts can have written.
     """
     script = (files("contract") / "snapshot.lua").read_text("utf-8")
-    reply: Any = client.eval(
+    reply: Any = client.eval_ro(  # whoever looks need not have the right to write
         script,
         5,
         keys.stats,
@@ -110,10 +110,15 @@ def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
         event_entries=events,
         sources=tuple(sorted((_source(*item) for item in _pairs(fence)), key=lambda s: s.source)),
         workers=tuple(
-            WorkerStatus(name.decode(errors="replace"), held, idle_ms / 1000)
+            WorkerStatus(_printable(name.decode(errors="replace")), held, idle_ms / 1000)
             for name, held, idle_ms in sorted(workers)
         ),
     )
+
+
+def _printable(text: str) -> str:
+    """`text` without the escapes of a terminal that names of strangers may hold."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -133,8 +138,10 @@ def _count(field: bytes, value: bytes) -> tuple[str, int]:
 
 def _source(name: bytes, value: bytes) -> SourceStatus:
     try:
-        epoch, session, seq, state, at_ns = value.decode().split(":")
-        return SourceStatus(name.decode(), int(epoch), session, int(seq), state, int(at_ns))
+        epoch, session, seq, state, at_ns = _printable(value.decode()).split(":")
+        return SourceStatus(
+            _printable(name.decode()), int(epoch), session, int(seq), state, int(at_ns)
+        )
     except ValueError as error:
         raise DecodeError(
             "malformed",

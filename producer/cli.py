@@ -81,6 +81,9 @@ def _work(settings: ProducerSettings) -> int:
             _log.warning("redis may evict frames, use noeviction", maxmemory_policy=policy)
         registry = CollectorRegistry()
         metrics = ProducerMetrics(registry, [source.id for source in sources])
+        for source in sources:
+            mode = settings.mode_for(is_file=source.kind == "file")
+            metrics.describe(source.id, kind=source.kind, mode=mode)
         health = Health()
         if settings.metrics_port is not None:
             server = stack.enter_context(

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+)
 
 from producer.video import LossReason
 
@@ -61,6 +68,12 @@ class ProducerMetrics:
             "emotion_source_up", "1 while frames come from the source", ["source"],
             registry=registry,
         )  # fmt: skip
+        self.info = Info(
+            "emotion_source",
+            "What a source is. kind: file, camera or url; mode: live or lossless",
+            ["source"],
+            registry=registry,
+        )
         self.reconnects = Counter(
             "emotion_source_reconnects",
             "Times a lost source delivered frames again",
@@ -100,6 +113,8 @@ class ProducerMetrics:
         self.outages = Counter(
             "emotion_redis_outages", "Times Redis could not be reached", registry=registry
         )
+        # CPU and memory, and when it started: how Prometheus sees a restart. Linux only.
+        ProcessCollector(registry=registry)
         for source in sources:
             for instrument in (
                 self.captured, self.skipped, self.published, self.damaged, self.up, self.reconnects,
@@ -109,3 +124,7 @@ class ProducerMetrics:
                 self.dropped.labels(source, reason)
             for loss in LOSS_REASONS:
                 self.losses.labels(source, loss)
+
+    def describe(self, source: str, *, kind: str, mode: str) -> None:
+        """Say what `source` is: a file that has ended is no camera that is down."""
+        self.info.labels(source).info({"kind": kind, "mode": mode})

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
-from pydantic_settings import CliPositionalArg
 
 from contract import wire
 from contract.process.settings import Partitions, RedisTimeout, ServiceSettings
+from contract.process.source_settings import SourceFile, Sources, check_sources
 
 DEFAULT_MAX_AGE_S = 10.0
 
@@ -46,11 +46,8 @@ class ProducerSettings(ServiceSettings):
     Every flag can be set in the environment: --max-width is EMOTION_MAX_WIDTH.
     """
 
-    source: CliPositionalArg[list[str]] = Field(
-        min_length=1,
-        description="video file, folder of files, camera number (0, 1, …), rtsp:// or http(s):// "
-        "URL; as many as you like",
-    )
+    source: Sources = Field([])
+    source_file: SourceFile = None
     source_id: list[str] = Field(
         [],
         description="name of a source in frames and events, once per source in their order; by "
@@ -118,6 +115,11 @@ class ProducerSettings(ServiceSettings):
         None,
         description="write the frames of each session, as sent, to FOLDER/SOURCE-SESSION.mkv",
     )
+
+    @model_validator(mode="after")
+    def _some_source(self) -> ProducerSettings:
+        check_sources(self.source)
+        return self
 
     @model_validator(mode="after")
     def _max_age_is_for_live(self) -> ProducerSettings:

@@ -145,3 +145,11 @@ def optional_tool(name: str, path: str | None) -> str:
             pytest.fail(f"{name} is missing: .ci/run must install it")
         pytest.skip(f"needs {name}")
     return path
+
+
+# Files that take a minute or more: begun first, or one of them is all that still runs at the end.
+_LONG = ("test_training_run", "test_dead_command", "test_rtsp", "test_redis_trouble", "test_chaos")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.stem.startswith(_LONG))

@@ -28,12 +28,14 @@ class Network:
         self.path = path
         if not path.is_file():
             raise ArtifactError(f"{path}: no such model file")
+        if path.suffix != ".keras":  # HDF5 has no safe mode: it may bring code along
+            raise ArtifactError(f"{path}: expected a .keras file")
         try:
             # Only here: TensorFlow takes seconds to import, and talks.
             with native_output_to_debug():
                 import keras
 
-                self._model: Any = keras.models.load_model(path, compile=False)
+                self._model: Any = keras.models.load_model(path, compile=False, safe_mode=True)
             takes = _shape(self._model.input_shape)
             gives = _shape(self._model.output_shape)
         except Exception as error:  # keras raises many kinds, all of them about this file

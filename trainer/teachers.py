@@ -55,10 +55,12 @@ def answers_of(
     """A teacher's answers (rows, labels) float32, from its .npz or by asking the model."""
     if teacher.suffix == ".npz":
         return read_answers(teacher, pack, rows)
+    if teacher.suffix != ".keras":  # HDF5 has no safe mode: it may bring code along
+        raise UsageError(f"{teacher}: expected a .keras or .npz file")
     import keras
 
     try:
-        model: Any = keras.models.load_model(teacher, compile=False)
+        model: Any = keras.models.load_model(teacher, compile=False, safe_mode=True)
     except Exception as error:  # keras raises many kinds, all of them about this file
         raise UsageError(f"{teacher}: Keras cannot load it: {error}") from error
     if model.output_shape[1] != len(pack.labels):

@@ -91,7 +91,7 @@ def classifier_source(path: Path | None = None) -> tuple[ModelManifest, ModelSou
         fingerprint=manifest.sha256,
         takes=ArraySpec(manifest.input_shape, np.dtype(np.uint8)),
         gives=(ArraySpec((len(manifest.labels),), np.dtype(np.float32)),),
-        build=partial(_load, model_path, manifest),
+        build=partial(_load, str(model_path)),
         # Core-ms a crop in batches of 1, 4, 8, 16: 5.0, 4.0, 3.6, 3.4 (OpenVINO, bfloat16).
         cpu_batch=16,
         int8=offered(partial(_find_int8, model_path, manifest)),
@@ -105,12 +105,17 @@ def _find_int8(path: Path, manifest: ModelManifest) -> Path | None:
     return find_int8(path.parent, manifest.int8, manifest.sha256)
 
 
-def _load(path: Path, manifest: ModelManifest) -> keras.Model:
-    """The artifact's model, behind an input that takes bytes: a quarter of what floats weigh."""
+def _load(file: str) -> keras.Model:
+    """The artifact's model, behind an input that takes bytes: a quarter of what floats weigh.
+
+    Takes a text, and reads the manifest again, because it may be called in another process.
+    """
     import keras
 
+    path, manifest = find_artifact(Path(file))
     try:
-        model = keras.models.load_model(path, compile=False)
+        # Safe mode: a model that brings Python code of its own is refused.
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # keras raises many kinds, all of them about this file
         raise ArtifactError(f"{path}: Keras cannot load it: {error}") from error
     expected_input = (None, *manifest.input_shape)

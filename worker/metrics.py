@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -18,6 +25,11 @@ _LATENCY_BUCKETS = (
     0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0,
 )  # fmt: skip
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+# Each has its series from the start: `increase` does not see a counter that is born at 1.
+OUTCOMES = ("event", "dead", "drop", "lost")
+BURY_REASONS = ("attempts", "error", "image", "malformed", "missing", "oversized", "version")
+DROP_REASONS = ("stale", "trimmed", "unread")
 
 
 class WorkerMetrics:
@@ -79,6 +91,13 @@ class WorkerMetrics:
         )
         self.ready = Gauge("emotion_worker_ready", "1 once warmed up", registry=registry)
         self.model = Info("emotion_model", "The classifier in use", registry=registry)
+
+        # CPU and memory, and when it started: how Prometheus sees a restart. Linux only.
+        ProcessCollector(registry=registry)
+        for outcome in OUTCOMES:
+            self.frames.labels(outcome)
+        for reason in BURY_REASONS:
+            self.rejections.labels(reason)
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         self.stage_seconds.labels(stage).observe(seconds)
@@ -148,6 +167,6 @@ class PartitionCollector(Collector):
             "emotion_partition_dropped", "Frames dropped", labels=["partition", "reason"]
         )
         for partition, snapshot in snapshots.items():
-            for reason, number in snapshot.dropped.items():
+            for reason, number in {**dict.fromkeys(DROP_REASONS, 0), **snapshot.dropped}.items():
                 dropped.add_metric([str(partition), reason], number)
         yield dropped

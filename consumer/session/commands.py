@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from consumer.files import check_outputs
 from consumer.play import Play
 from consumer.reader import EventReader
 from consumer.session.player import Player
@@ -45,7 +46,6 @@ def _record(settings: RecordSettings) -> int:
         prefix=settings.prefix,
         sources=settings.source or None,
         redis_timeout_s=settings.redis_timeout,
-        idle_s=_LOOK_UP_S,
         stop=stop,
     ) as reader:
         began_ns = time.monotonic_ns()
@@ -74,7 +74,7 @@ def _record_events(
     most_ns = None if settings.for_ is None else round(settings.for_ * 1e9)
     last_event_ns = at_ns = 0
     while not stop.is_set():
-        record = reader.next_record()  # None after a short silence too
+        record = reader.next_record(_LOOK_UP_S)
         at_ns = time.monotonic_ns() - began_ns
         if most_ns is not None and at_ns >= most_ns:
             return most_ns
@@ -88,6 +88,8 @@ def _record_events(
             progress.events += 1
             if progress.events == settings.count:
                 return at_ns
+        elif reader.is_away:  # an outage is not silence
+            last_event_ns = at_ns
         elif settings.idle is not None and at_ns - last_event_ns >= settings.idle * 1e9:
             return at_ns
         if progress.is_due():
@@ -104,6 +106,7 @@ def _replay(settings: ReplaySettings) -> int:
     is_unpaced = settings.speed == math.inf
     if is_unpaced and settings.osc and settings.rate:
         raise UsageError("--osc: an even rate needs a --speed, got max; or --rate 0")
+    check_outputs(settings.outputs, [str(settings.file)])
     player = Player(
         session,
         stop=stop,
@@ -116,7 +119,7 @@ def _replay(settings: ReplaySettings) -> int:
     try:
         with ExitStack() as stack:
             play = None
-            if settings.smoothed or settings.has_sinks:
+            if settings.plays:
                 speed = 1.0 if is_unpaced else settings.speed
                 play = Play(settings, settings.redis, settings.prefix, speed=speed)
                 stack.enter_context(play)

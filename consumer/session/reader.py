@@ -82,9 +82,9 @@ class SessionReader:
             return
         self._has_warned = True
         _log.warning(
-            "%s: its end is missing, so only what is whole is read: %d records, %.1f s",
+            "%s: its end is missing, so only what is whole is read: %s, %.1f s",
             self.path,
-            self.count,
+            "1 record" if self.count == 1 else f"{self.count} records",
             self.duration_s,
         )
 

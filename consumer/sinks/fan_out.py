@@ -118,9 +118,10 @@ class _Line(Generic[T]):
         self._thread.join(max(0.0, deadline_s - self._clock()))
         if self._thread.is_alive():
             with self._wake:
-                self.lost += len(self._waiting)
+                self.lost += len(self._waiting) + 1  # and the one in its hands
                 self._waiting.clear()
-            _log.warning("%s: left, it does not end", self.sink.name)
+            self._why = "it does not end"
+            self._report()
         elif self.lost > self._told:
             self._report()
 
@@ -160,7 +161,7 @@ class _Line(Generic[T]):
             work()
         except (OSError, SinkFailed) as error:
             with self._wake:
-                self._lose(str(error))
+                self._lose(getattr(error, "strerror", None) or str(error))
 
     def _lose(self, why: str) -> None:
         self.lost += 1

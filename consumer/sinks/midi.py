@@ -27,13 +27,12 @@ came first. A value is sent when it changes, and all of a person's when they com
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import mido
 
 from consumer.sinks.control import ControlFrame
-from consumer.sinks.midi_file import MidiFileSink
+from consumer.sinks.midi_file import MidiFileSink, midi_file
 from consumer.sinks.midi_map import MidiMap
 from consumer.sinks.playout import Playout
 from consumer.sinks.priority import go_first
@@ -53,8 +52,8 @@ def midi_sink(
     A file needs no clock: it holds `rate_hz` frames a second of capture or media time (0 = one for
     each event), however fast they came. Raises `UsageError` naming `flag`.
     """
-    if target.lower().endswith((".mid", ".midi")):
-        return MidiFileSink(Path(target), rate_hz, flag)
+    if (path := midi_file(target)) is not None:
+        return MidiFileSink(path, rate_hz, flag)
     return MidiPortSink(open_port(target, flag), playout, first=first)
 
 

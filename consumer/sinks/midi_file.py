@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from consumer.files import output_fault, replacing
 from consumer.sinks.control import ControlFrame
 from consumer.sinks.midi_map import EMOTIONS, FIRST_NOTE, ROOM, MidiMap
 from consumer.sinks.playout import Ticks
@@ -19,6 +20,11 @@ TICKS_PER_BEAT = 960
 BEAT_US = 500_000  # 120 a minute, so a tick is about half a millisecond
 
 _TEMPO, _TEXT, _NAME, _END = 0x51, 0x01, 0x03, 0x2F
+
+
+def midi_file(target: str) -> Path | None:
+    """The file that a ``--midi`` target means; None if it is a port."""
+    return Path(target) if target.lower().endswith((".mid", ".midi")) else None
 
 
 class MidiFileSink(Unhurried):
@@ -34,7 +40,7 @@ class MidiFileSink(Unhurried):
     """
 
     def __init__(self, path: Path, rate_hz: float = 10.0, flag: str = "--midi") -> None:
-        if fault := _fault(path):
+        if fault := output_fault(path):
             raise UsageError(f"{flag} {path}: {fault}")
         self.name = f"midi {path}"
         self._path = path
@@ -71,18 +77,13 @@ class MidiFileSink(Unhurried):
         for message in self._map.silence():
             self._channel(message[0] & 0x0F).add(self._now, bytes(message))
         tracks = [self._conductor, *(self._channels[each] for each in sorted(self._channels))]
-        unfinished = self._path.with_name(f".unfinished-{self._path.name}")
-        try:
-            with unfinished.open("wb") as file:
-                file.write(struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS_PER_BEAT))
-                for track in tracks:
-                    track.meta(self._now, _END, b"")
-                    file.write(struct.pack(">4sI", b"MTrk", len(track.data)) + track.data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self._path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with replacing(self._path) as unfinished, unfinished.open("wb") as file:
+            file.write(struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS_PER_BEAT))
+            for track in tracks:
+                track.meta(self._now, _END, b"")
+                file.write(struct.pack(">4sI", b"MTrk", len(track.data)) + track.data)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _put(self, frame: ControlFrame) -> None:
         assert self._start_ns is not None, "a frame comes from an event"
@@ -157,14 +158,3 @@ def _variable(value: int) -> bytes:
     while value := value >> 7:
         data.append(value & 0x7F | 0x80)
     return bytes(reversed(data))
-
-
-def _fault(path: Path) -> str | None:
-    folder = path.resolve().parent
-    if path.exists() and not path.is_file():
-        return "is not a regular file"
-    if not folder.is_dir():
-        return f"the folder {folder} does not exist"
-    if not os.access(folder, os.W_OK):
-        return f"the folder {folder} cannot be written"
-    return None

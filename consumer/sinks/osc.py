@@ -16,6 +16,7 @@ address                                   arguments  when
 ``/emotion/<source>/state``               s          started, ended, offline
 ========================================  =========  =============================================
 
+Whoever is there when the program ends has ``left``, so that no synthesiser sounds on for ever.
 ``<n>`` is the person's track, or their voice (see `contract.smoothed.Person`). What repeats does so
 because UDP loses datagrams and receivers are started again. All that belongs to one tick of a
 source is one bundle, split where it would not fit a datagram safely. Its time tag is the capture's:
@@ -25,7 +26,7 @@ between two bundles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from consumer.sinks.control import ControlFrame
@@ -95,6 +96,8 @@ class OscSink:
 
     def close(self) -> None:
         self._send(self.playout.finish(), self._now_s)
+        for source in self._told.values():
+            self._send_bundles(source.at_ns, source.silence(), self._now_s)
         for sender in self._senders:
             sender.close()
 
@@ -104,27 +107,33 @@ class OscSink:
             source = self._told.get(frame.source)
             if source is None:
                 source = self._told[frame.source] = OscSource(frame.source, self._by, self._scale)
-            for datagram in bundles(frame.at_ns, source.messages(frame)):
-                for sender in self._senders:
-                    sender.send(datagram, now_s)
+            self._send_bundles(frame.at_ns, source.messages(frame), now_s)
             if source.is_over:
                 del self._told[frame.source]
 
+    def _send_bundles(self, at_ns: int, messages: Iterable[bytes], now_s: float) -> None:
+        for datagram in bundles(at_ns, messages):
+            for sender in self._senders:
+                sender.send(datagram, now_s)
+
 
 class OscSource:
-    """The messages of one source, and what of it was told when."""
+    """The messages of one source, and what of it was told when; `at_ns` is of the last frame."""
 
     def __init__(self, source: str, by: By, scale: Range) -> None:
         self.is_over = False
+        self.at_ns = 0
         self._root = f"/emotion/{address_part(source)}"
         self._by = by
         self._scale = scale
         self._labels: tuple[str, ...] = ()
         self._labels_ns: int | None = None
         self._label: dict[int, tuple[str, int]] = {}  # of each track, and when it was told
+        self._present: dict[int, str] = {}  # track -> the number in its addresses
 
     def messages(self, frame: ControlFrame) -> Iterator[bytes]:
         """What a control frame says, in the order it has to be understood in."""
+        self.at_ns = frame.at_ns
         last = [change for change in frame.changes if _is_last(change)]
         for change in frame.changes:
             if change not in last:
@@ -135,6 +144,14 @@ class OscSource:
             yield self._change(change)
             self.is_over = True
 
+    def silence(self) -> Iterator[bytes]:
+        """At the end: whoever is there has left."""
+        for n in self._present.values():
+            yield message(f"{self._root}/{n}/left")
+        if self._present:
+            yield message(f"{self._root}/people", 0)
+        self._present = {}
+
     def _people(self, frame: ControlFrame, people: Sequence[Person]) -> Iterator[bytes]:
         for person in people:
             labels = tuple(person.scores)
@@ -142,20 +159,23 @@ class OscSource:
                 self._labels, self._labels_ns = labels, frame.at_ns
                 yield message(f"{self._root}/labels", *labels)
             yield from self._person(person, frame.at_ns)
-        present = {person.track for person in people}
-        self._label = {track: told for track, told in self._label.items() if track in present}
+        self._present = {person.track: self._n(person) for person in people}
+        self._label = {track: told for track, told in self._label.items() if track in self._present}
         yield message(f"{self._root}/people", len(people))
         if frame.room is not None:
             yield self._va("room", frame.room.valence, frame.room.arousal)
 
     def _person(self, person: Person, at_ns: int) -> Iterator[bytes]:
-        n = str(person.track if self._by == "track" else person.voice)
+        n = self._n(person)
         yield self._va(n, person.valence, person.arousal)
         label, told_ns = self._label.get(person.track, ("", None))
         if label != person.label or _is_due(told_ns, at_ns, LABEL_EVERY_NS):
             self._label[person.track] = (person.label, at_ns)
             yield message(f"{self._root}/{n}/label", person.label)
         yield message(f"{self._root}/{n}/weights", *map(float, person.scores.values()))
+
+    def _n(self, who: Person | Transition) -> str:
+        return str(who.track if self._by == "track" else who.voice)
 
     def _va(self, part: str, valence: float, arousal: float) -> bytes:
         scale = self._scale
@@ -164,7 +184,9 @@ class OscSource:
     def _change(self, change: Transition | SourceRecord) -> bytes:
         if isinstance(change, SourceRecord):
             return message(f"{self._root}/state", change.state)
-        at = f"{self._root}/{change.track if self._by == 'track' else change.voice}"
+        if change.change == "person_left":
+            self._present.pop(change.track, None)
+        at = f"{self._root}/{self._n(change)}"
         if change.change == "emotion_changed":
             return message(f"{at}/changed", change.before or "", change.label)
         return message(f"{at}/{'entered' if change.change == 'person_entered' else 'left'}")

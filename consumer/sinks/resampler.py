@@ -13,6 +13,7 @@ from contract.smoothed import Person, SmoothedEvent, Transition
 
 # Nobody knows what a face did in a gap this long; a slow ramp across it would be invented.
 INTERPOLATE_S = 1.0
+STEP_BACK_S = 0.5  # events come in capture order: one so far behind shows a clock that was set
 
 
 class Resampler:
@@ -62,14 +63,15 @@ class Resampler:
         return max([self.known_ns, *(when_ns for when_ns, _ in self._changes)])
 
     def is_behind(self, event: SmoothedEvent) -> bool:
-        """Whether `event` belongs to a session whose clock is behind this one's."""
+        """Whether the clock `event` goes by is behind this one's: of another session, or set."""
         if self._media or self.is_empty:
             return False
         at_ns, last = self._events[-1]
-        return event.captured_at_ns < at_ns and event.session != last.session
+        behind_ns = at_ns - event.captured_at_ns
+        return behind_ns > (STEP_BACK_S * 1e9 if event.session == last.session else 0)
 
     def see(self, event: SmoothedEvent) -> None:
-        """Take an event; one that is older than another of its session is counted in `late`."""
+        """Take an event; one a little older than another of its session is counted in `late`."""
         at_ns = event.captured_at_ns
         if self._events:
             last_ns, last = self._events[-1]

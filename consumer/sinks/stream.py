@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from contract.connect import REFUSED
-from contract.errors import SinkFailed, UsageError
+from contract.errors import EncodeError, SinkFailed, UsageError
 from contract.keys import Keys, partition_of
 from contract.partitions import read_partitions
 from contract.redact import redacted
@@ -101,8 +101,10 @@ class SignalStream:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Redis's own errors as `SinkFailed`."""
+    """Redis's own errors, and a signal too large for the wire, as `SinkFailed`."""
     try:
         yield
+    except EncodeError as error:
+        raise SinkFailed(str(error)) from error
     except REFUSED as error:
         raise SinkFailed(f"{type(error).__name__}: {error}") from error

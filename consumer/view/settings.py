@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 from pydantic import Field
 
 from consumer.steady_settings import SteadySettings
+from contract.process.secret_file import FileOf
 from contract.process.settings import RoleSettings
 
 
@@ -22,8 +26,8 @@ class ViewSettings(SteadySettings, RoleSettings):
     The system need not run yet: the page waits for it. Connections are not encrypted: beyond a
     network you trust, put a proxy with TLS before it.
 
-    Every flag can be set in the environment: --token is EMOTION_TOKEN, and better there than on the
-    command line.
+    Every flag can be set in the environment: --token is EMOTION_TOKEN, and better there or in a
+    --token-file than on the command line.
     """
 
     host: str = Field(
@@ -42,5 +46,8 @@ class ViewSettings(SteadySettings, RoleSettings):
         repr=False,
         description="what a browser must know to see the page; by default made up when --host is "
         "not this machine alone, else none",
+    )
+    token_file: Annotated[Path | None, FileOf("token")] = Field(
+        None, description="read it from this file, such as a mounted secret"
     )
     open: bool = Field(False, description="open the page in the browser")

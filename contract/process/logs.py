@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from traceback import format_exception
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -60,7 +62,17 @@ def configure_logs(role: str, level: str = "info", style: str = "auto") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    sys.excepthook = _show_bug
     structlog.contextvars.bind_contextvars(role=role)
+
+
+def _show_bug(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Python's own traceback, without the passwords in it."""
+    print(
+        without_secrets("".join(format_exception(kind, error, traceback))), end="", file=sys.stderr
+    )
 
 
 class _Stderr:

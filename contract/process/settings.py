@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin
 
 from pydantic import Field, ValidationError, field_validator
@@ -31,6 +32,7 @@ from contract import wire
 from contract.errors import UsageError
 from contract.keys import DEFAULT_PREFIX
 from contract.partitions import MAX_PARTITIONS
+from contract.process.secret_file import FileOf, with_files_read
 from contract.redact import without_secrets
 
 ENV_PREFIX = "EMOTION_"
@@ -99,7 +101,10 @@ class RoleSettings(ProcessSettings):
         repr=False,  # it can hold a password
         description="URL of Redis or Valkey: redis://, rediss:// (TLS) or unix://, or of a "
         "cluster: redis+cluster://HOST:PORT,HOST:PORT; with a password better in EMOTION_REDIS "
-        "than on the command line",
+        "or --redis-file than on the command line",
+    )
+    redis_file: Annotated[Path | None, FileOf("redis")] = Field(
+        None, description="read that URL from this file, such as a mounted secret"
     )
     prefix: str = Field(
         DEFAULT_PREFIX,
@@ -136,7 +141,7 @@ def read_settings(cls: type[S], program: str, argv: Sequence[str] | None = None)
     line per fault, naming the flag or the variable.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    source = CliSettingsSource[S](
+    source = _Flags[S](
         cls,
         cli_prog_name=program,
         root_parser=None,
@@ -156,14 +161,27 @@ def _fault(fault: ErrorDetails) -> str:
     message = without_secrets(fault["msg"].removeprefix("Value error, "))
     if not fault["loc"]:  # of several flags together: its input is all of them
         return message
-    flag = "--" + ".".join(str(part) for part in fault["loc"]).replace("_", "-")
+    flag = _flag(".".join(str(part) for part in fault["loc"]))
     if fault["loc"][0] == "redis":
         return f"{flag}: {message}"
     return f"{flag}: {message}, got {without_secrets(repr(fault.get('input')))}"
 
 
+class _Flags(CliSettingsSource[S]):
+    """The command line, with files in place of secrets."""
+
+    def __call__(self, **arguments: Any) -> Any:
+        result: Any = super().__call__(**arguments)
+        if not isinstance(result, dict):  # it was given a command line to parse
+            return result
+        return with_files_read(result, self.settings_cls.model_fields, _flag)
+
+
 class _Environment(EnvSettingsSource):
     """Lists in the environment are comma-separated text; one that begins with [ is JSON."""
+
+    def __call__(self) -> dict[str, Any]:
+        return with_files_read(super().__call__(), self.settings_cls.model_fields, _variable)
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         plain = get_origin(field.annotation) is list and not value.lstrip().startswith("[")
@@ -172,8 +190,16 @@ class _Environment(EnvSettingsSource):
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError as error:
-            variable = ENV_PREFIX + (field.alias or field_name).upper()
+            variable = _variable(field.alias or field_name)
             raise ValueError(f"{variable}: expected JSON or comma-separated text") from error
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _variable(name: str) -> str:
+    return ENV_PREFIX + name.upper()
 
 
 def usable_cores() -> int:
@@ -213,5 +239,6 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         if action.dest == "redis":
             action.metavar = "URL"
         elif isinstance(action.metavar, str):
-            action.metavar = self._METAVARS.get(action.metavar, action.metavar)
+            one_of = re.sub(r"^list\[(\{.*\})\]$", r"\1", action.metavar)
+            action.metavar = self._METAVARS.get(one_of, one_of)
         return super()._metavar_formatter(action, default_metavar)

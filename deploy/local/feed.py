@@ -63,6 +63,8 @@ class Feed:
     ) -> None:
         self._stop.set()
         self._thread.join(CLOSE_TIMEOUT_S)
+        if kind is None and self._failure is not None:  # of what was played last
+            raise self._failure
 
     def take(self, timeout_s: float) -> list[Record]:
         """What came since the last call, and within `timeout_s` from now.

@@ -57,7 +57,9 @@ class Parts:
         if record is not None:
             self._supervisor.will_remove(record)
         arguments = self._settings.producer_arguments(record, usable_cores())
-        self._producer = self._start("producer", "producer", arguments, {})
+        self._producer = self._start(
+            "producer", "producer", arguments, self._settings.producer_environment()
+        )
 
     def start_view(self) -> None:
         """Start the live page."""

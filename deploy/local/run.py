@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from consumer.files import check_outputs
 from consumer.play import Play
 from contract.connect import check, connect
 from contract.console import LastingConsole
@@ -18,7 +19,6 @@ from deploy.local.collect import Collector
 from deploy.local.counts import RunCounts
 from deploy.local.events_file import EventsFile
 from deploy.local.feed import Feed
-from deploy.local.outputs import check_outputs
 from deploy.local.parts import BAD_SOURCE, Parts
 from deploy.local.settings import EMBEDDED, UpSettings
 from deploy.local.summary import summarise
@@ -35,8 +35,7 @@ def run(settings: UpSettings) -> int:
     sources = find_sources(settings.source, settings.source_id)
     videos = AnnotatedVideos(settings.annotate, sources) if settings.annotate else None
     outputs = [("--events", settings.events)] if settings.events else []
-    outputs += [("--csv", settings.csv)] if settings.csv else []
-    outputs += [("--jsonl", settings.jsonl)] if settings.jsonl else []
+    outputs += settings.outputs
     outputs += [("--annotate", path) for path in videos.outputs] if videos else []
     check_outputs(outputs, settings.source)
     if settings.redis != EMBEDDED:
@@ -53,9 +52,13 @@ def run(settings: UpSettings) -> int:
         parts = stack.enter_context(Parts(settings))
         run_counts = RunCounts(stack.enter_context(connect(parts.url)), parts.url, settings.prefix)
         ids = [source.id for source in sources]
-        play = stack.enter_context(Play(settings, parts.url, settings.prefix))
-        feed = Feed(parts.url, settings.prefix, run_counts.newest_event, ids, play)
-        with feed, make_view(console, quiet=settings.quiet) as view:
+        # Closed before the summary: an annotated video takes minutes, and a note is held no longer
+        # than somebody is there.
+        with (
+            Play(settings, parts.url, settings.prefix) as play,
+            Feed(parts.url, settings.prefix, run_counts.newest_event, ids, play) as feed,
+            make_view(console, quiet=settings.quiet) as view,
+        ):
             view.say(_read_along(parts.url, settings.prefix))
             watch = Watch(parts, feed, run_counts, collector, view)
             parts.start_workers()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import CliPositionalArg
+from pydantic import Field, model_validator
 
 from consumer.play_settings import PlaySettings
 from consumer.steady_settings import SteadySettings
 from contract import wire
 from contract.process.gpus import VISIBLE, usable_gpus
 from contract.process.settings import ENV_PREFIX, ProcessSettings, RoleSettings
+from contract.process.source_settings import SourceFile, Sources, check_sources
 from worker.engines.options import EngineName, Precision
 
 EMBEDDED = "embedded"
@@ -39,11 +40,8 @@ class UpSettings(PlaySettings, RoleSettings):
     --max-width is EMOTION_MAX_WIDTH.
     """
 
-    source: CliPositionalArg[list[str]] = Field(
-        min_length=1,
-        description="video file, folder of files, camera number (0, 1, …), rtsp:// or http(s):// "
-        "URL; as many as you like",
-    )
+    source: Sources = Field([])
+    source_file: SourceFile = None
     redis: str = Field(
         EMBEDDED,
         repr=False,
@@ -120,6 +118,11 @@ class UpSettings(PlaySettings, RoleSettings):
         "warning", description="least severe log line of the parts that is shown"
     )
 
+    @model_validator(mode="after")
+    def _some_source(self) -> UpSettings:
+        check_sources(self.source)
+        return self
+
     def realtime_backlog(self, cores: int) -> int:
         """Most frames in the stream where time matters, because those that wait are latency.
 
@@ -151,7 +154,7 @@ class UpSettings(PlaySettings, RoleSettings):
                 arguments += [flag, str(value)]
         for source_id in self.source_id:
             arguments += ["--source-id", source_id]
-        return [*arguments, "--", *self.source]
+        return arguments if self._has_urls else [*arguments, "--", *self.source]
 
     def worker_arguments(self, cores: int) -> list[str]:
         """A worker's command line; all of them together have a thread for each of `cores`.
@@ -201,18 +204,20 @@ class UpSettings(PlaySettings, RoleSettings):
         """
         # A metrics port in our environment can't be every part's, and we count one partition. The
         # page of --view is for this machine.
-        names = (
-            *type(self).model_fields,
-            "metrics_port",
-            "partitions",
-            "host",
-            "port",
-            "token",
-            "open",
-        )
+        others = ("metrics_port", "partitions", "host", "port", "token", "token_file", "open")
+        names = (*type(self).model_fields, *others)
         ours = {ENV_PREFIX + name.upper() for name in names}
         hidden = {name: None for name in os.environ if name.upper() in ours}
         return {**hidden, f"{ENV_PREFIX}REDIS": url}
+
+    def producer_environment(self) -> dict[str, str]:
+        """What the producer has in its environment besides: sources with URLs among them. Those can
+        hold passwords, and a command line is there for all users of the machine to see."""
+        return {f"{ENV_PREFIX}SOURCE": json.dumps(self.source)} if self._has_urls else {}
+
+    @property
+    def _has_urls(self) -> bool:
+        return any("://" in source for source in self.source)
 
     def worker_environment(self, number: int, gpus: Sequence[str]) -> dict[str, str]:
         """What worker `number` (from 1) has in its environment: a GPU of its own, as far as they

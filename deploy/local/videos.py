@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from consumer.files import replacing
 from contract.errors import UsageError
 from deploy.local.annotate import SUFFIXES, Sightings, annotate
-from deploy.local.outputs import replacing
 from producer.source import Source
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import redis
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
 from contract.keys import Keys
 from contract.smoothed import SmoothedEvent, Transition, decode_signal, signal_from_dict
-from tests.integration.test_events_command import REPOSITORY, emotion_events, environment
+from tests.integration.test_events_command import REPOSITORY, emotion_events, environment, running
 
 KEYS = Keys("emotion")
 FRAMES = 30
@@ -143,8 +144,15 @@ def test_a_signal_finishes_the_files(
         (["--smoothing", "soon"], "--smoothing: expected seconds, as in 0.4, 0.4s, 400ms"),
         (["--rate", "-3"], "--rate: expected a rate, as in 10 or 10Hz, got '-3'"),
         (["--range", "0..127"], "--range: Input should be '-1..1' or '0..1', got '0..127'"),
-        (["--csv", "/nowhere/at/all.csv"], "--csv /nowhere/at/all.csv: No such file or directory"),
-        (["--affect", "/nowhere.json", "--smoothed"], "/nowhere.json: No such file or directory"),
+        (["--csv", "/no/x.csv"], "--csv /no/x.csv: the folder /no does not exist"),
+        (["--csv", "/"], "--csv /: is a folder, expected a file name"),
+        (["--jsonl", "/dev/null"], "--jsonl /dev/null: is not a regular file"),
+        (["--csv", "a", "--jsonl", "./a"], "--csv and --jsonl: expected different files"),
+        (
+            ["--affect", "/nowhere.json", "--smoothed"],
+            "--affect /nowhere.json: No such file or directory",
+        ),
+        (["--idle", "soon"], "--idle: expected seconds, as in 0.4, 0.4s, 400ms"),
         (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
     ],
 )  # fmt: skip
@@ -153,6 +161,77 @@ def test_what_cannot_be_used_is_one_line(redis_url: str, arguments: list[str], f
     assert done.returncode == 2
     assert fault in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_cannot_begin_leaves_no_file(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("old")
+    done = emotion_events(
+        "--redis", redis_url, "--csv", str(tmp_path / "old.csv"), "--jsonl", str(tmp_path / "new"),
+        "--osc", "nowhere.invalid:9000",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--osc nowhere.invalid:9000: host not found" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["old.csv"]
+
+
+def test_a_flag_without_effect_is_said_to_be_one(redis_url: str) -> None:
+    done = emotion_events("--redis", redis_url, "--idle", "0.1s", "--dwell", "2s", "--rate", "5")
+    assert done.returncode == 0
+    assert "without effect: --dwell, --rate; people are made" in done.stderr
+    done = emotion_events("--redis", redis_url, "--idle", "0.1s", "--dwell", "2s", "--smoothed")
+    assert "without effect" not in done.stderr
+
+
+def test_a_full_disk_takes_nothing_from_the_other_files(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    publish_session(redis_client)
+    command = [
+        "--redis", redis_url, "--from", "beginning", "--idle", "1",
+        "--csv", str(tmp_path / "take.csv"), "--midi", str(tmp_path / "take.mid"),
+    ]  # fmt: skip
+    most_bytes = 4096  # of any file: what is longer cannot be written
+    done = subprocess.run(
+        [sys.executable, "-m", "consumer", *command],
+        capture_output=True, text=True, timeout=60, cwd=REPOSITORY, env=environment(), check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes)),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"what was written so far is in {tmp_path / 'take.csv.partial'}" in done.stderr
+    assert (tmp_path / "take.csv.partial").stat().st_size == most_bytes
+    assert (tmp_path / "take.mid").read_bytes().startswith(b"MThd")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_played_goes_on_when_nobody_reads_what_is_shown(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    publish_session(redis_client)
+    path = tmp_path / "take.jsonl"
+    with running(
+        "--redis", redis_url, "--from", "beginning", "--idle", "2", "--jsonl", str(path)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(30) == 0
+        assert process.stderr.read() == ""
+    assert len(path.read_text("utf-8").splitlines()) == FRAMES + 2 + 3
+
+
+def test_the_last_of_a_count_is_played_too(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    publish_session(redis_client)
+    path = tmp_path / "take.jsonl"
+    # The sixth to come is the seventh that was captured, so it waits for the one between.
+    done = emotion_events(
+        "--redis", redis_url, "--from", "beginning", "--count", "5", "--jsonl", str(path)
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [line["seq"] for line in lines if line["kind"] == "smoothed"] == [0, 1, 2, 3, 5]
 
 
 def test_two_publishers(redis_url: str, redis_client: redis.Redis) -> None:

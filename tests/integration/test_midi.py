@@ -122,7 +122,7 @@ def test_a_file_of_the_same_name_stays_until_the_new_one_is_whole(tmp_path: Path
     sink = MidiFileSink(path)
     sink.write(event(0.0, person()), 0.0)
     assert path.read_bytes() == b"older"
-    tmp_path.joinpath(".unfinished-out.mid").mkdir()  # the disk will not take it
+    tmp_path.joinpath(f".out-{os.getpid()}.mid").mkdir()  # the disk will not take it
     with pytest.raises(OSError):
         sink.close()
     assert path.read_bytes() == b"older"
@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_is_refused_at_the_start(tmp_path: Path) -> None:
         midi_sink(str(tmp_path / "none" / "out.mid"), Playout(), 10.0)
     folder = tmp_path / "folder.mid"
     folder.mkdir()
-    with pytest.raises(UsageError, match="is not a regular file"):
+    with pytest.raises(UsageError, match="is a folder"):
         midi_sink(str(folder), Playout(), 10.0)
 
 

@@ -20,6 +20,8 @@ from pythonosc.dispatcher import Dispatcher
 from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_server import BlockingOSCUDPServer
 
+from consumer.play import Play
+from consumer.settings import EventsSettings
 from consumer.sinks.fan_out import FanOut
 from consumer.sinks.osc import OscSink
 from consumer.sinks.osc_packet import time_tag
@@ -27,6 +29,7 @@ from consumer.sinks.playout import Playout
 from consumer.sinks.priority import go_first
 from consumer.sinks.udp import UdpAddress, UdpSender
 from contract.errors import UsageError
+from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
 from contract.smoothed import Signal
 from tests.conftest import optional_tool
 from tests.ports import free_udp_port
@@ -139,14 +142,17 @@ def test_pythonosc_receives_a_crowd_over_ipv6(wait_until: Callable[..., None]) -
         wait_until(lambda: len(heard) == 1 + 3 * 100 + 2, what="everybody")
         assert sink.sent > 5
         assert sink.lost == 0
+        crowd_heard = list(heard)
         sink.close()
+        wait_until(lambda: heard[-1] == ("/emotion/lobby/people", (0,)), what="the end")
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
     assert heard[0] == ("/emotion/lobby/labels", ("neutral", "happiness"))
     assert ("/emotion/lobby/100/weights", (0.5, 0.5)) in heard
-    assert heard[-2] == ("/emotion/lobby/people", (100,))
+    assert crowd_heard[-2] == ("/emotion/lobby/people", (100,))
+    assert ("/emotion/lobby/100/left", ()) in heard
 
 
 def test_a_fan_out_plays_by_the_clock(wait_until: Callable[..., None]) -> None:
@@ -256,3 +262,38 @@ def _receiver(port: int = 0, host: str = "127.0.0.1") -> Iterator[socket.socket]
         receiver.bind((host, port))
         receiver.settimeout(10)
         yield receiver
+
+
+def test_every_flag_of_osc_arrives() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        settings = EventsSettings.model_validate(
+            {
+                "osc": [f"127.0.0.1:{receiver.getsockname()[1]}"],
+                "osc_by": "voice",
+                "range": "0..1",
+                "rate": 0,
+                "smoothing": 0,
+            }
+        )
+        scores = {"happiness": 0.0, "anger": 1.0}
+        face = FaceEmotion(Box(100, 50, 190, 160), 0.99, "anger", scores, -0.5, 0.6, 0.1)
+        with Play(settings, "redis://127.0.0.1:1", "p") as play:
+            for session, start_s in (("a", 0.0), ("b", 10.0)):  # the same place, somebody else
+                play.put(SourceRecord("hall", session, "started", at(start_s)), start_s)
+                for seq in range(4):
+                    at_ns = at(start_s + seq / 10)
+                    seen = EmotionEvent(
+                        "hall", session, seq, at_ns, None, at_ns, 640, 480, "m", (face,)
+                    )
+                    play.put(seen, start_s + seq / 10)
+                play.put(SourceRecord("hall", session, "offline", at_ns, 4), start_s + 0.4)
+        told: dict[str, list[object]] = {}
+        offline = 0
+        while offline < 2:
+            for message in OscBundle(receiver.recv(65_536)):
+                told[message.address] = list(message.params)
+                offline += list(message.params) == ["offline"]
+    assert told["/emotion/hall/1/va"] == [pytest.approx(0.245), pytest.approx(0.795)]
+    assert not any(address.startswith("/emotion/hall/2") for address in told)

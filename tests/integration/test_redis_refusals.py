@@ -190,7 +190,7 @@ def test_access_that_is_taken_away_ends_every_role(
             wait_until(lambda: bool(system.read("reader") and system.read("group")))
             take(server)
             for name, role in system.roles.items():
-                assert role.wait() == 1, name
+                assert role.wait() == 2, name
                 (line,) = [line for line in role.lines if not line.startswith("{")]
                 assert shown in line
                 assert "Redis refused: " in line

@@ -21,29 +21,14 @@ from consumer.session import Player, SessionReader, SessionWriter
 from contract.errors import SessionError
 from contract.event import Box, EmotionEvent, FaceEmotion, Record, SourceRecord
 from contract.keys import Keys
+from tests.integration.servers import TroubledServer
+from tests.integration.test_events_command import REPOSITORY, emotion_events, environment
 
 pytestmark = pytest.mark.both_servers
 
-REPOSITORY = Path(__file__).parents[2]
 KEYS = Keys("emotion")
 # Uneven on purpose: bursts, steady, a pause.
 GAPS_S = (0.0, 0.0, 0.05, 0.0, 0.12, 0.03, 0.03, 0.03, 0.4, 0.0, 0.0, 0.01)
-
-
-def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith("EMOTION_")}
-
-
-def emotion_events(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "consumer", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=REPOSITORY,
-        env=environment(),
-        check=False,
-    )
 
 
 @contextlib.contextmanager
@@ -229,6 +214,25 @@ def test_a_server_that_goes_away_leaves_what_there_was(
     assert "Traceback" not in said
     assert "pw" not in said
     assert len(list(SessionReader(tmp_path / "a.jsonl.partial"))) == 1
+
+
+def test_a_recording_ends_when_it_should_though_the_server_is_away(
+    wait_until: Callable[..., None], tmp_path: Path
+) -> None:
+    path, partial = tmp_path / "a.jsonl", tmp_path / "a.jsonl.partial"
+    with (
+        TroubledServer("valkey", tmp_path) as server,
+        recording(
+            server.url, path, "--from", "beginning", "--for", "6s", "--idle", "4s"
+        ) as process,
+    ):
+        publish(server.client, make_event(0, "a"))
+        wait_for_records(partial, 1, wait_until)
+        server.stop()
+        assert process.wait(20) == 0
+    session = SessionReader(path)
+    assert len(list(session)) == 1
+    assert session.duration_s == 6.0  # --for: an outage is not silence
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])

@@ -78,3 +78,9 @@ def test_a_strange_field_is_named_and_a_scrape_goes_on(
     )
     registry.register(PartitionCollector(queue.report))
     assert generate_latest(registry) == b""
+
+
+def test_names_of_strangers_can_be_shown(redis_client: redis.Redis) -> None:
+    redis_client.hset(KEYS.fence, "\x1b[2Jcam", "1:\x1b]0;s:0:started:5")
+    (source,) = read_snapshot(redis_client, KEYS).sources
+    assert (source.source, source.session) == ("\ufffd[2Jcam", "\ufffd]0;s")

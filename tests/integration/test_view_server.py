@@ -274,6 +274,12 @@ def test_a_port_in_use_is_named(redis_url: str) -> None:
         )
 
 
+def test_an_address_of_another_machine_is_named(redis_url: str) -> None:
+    with RoleProcess("consumer.view", "--redis", redis_url, "--host", "192.0.2.1") as role:
+        assert role.wait() == 2
+    assert role.lines[-1] == "emotion-view: --host 192.0.2.1: not an address of this machine"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_it_ends_at_once_though_pages_are_open(
     redis_url: str, number: signal.Signals, tmp_path: Path

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import yaml
 
+from contract.keys import WORKERS_GROUP, Keys
+from tests.chaos.process import REPOSITORY
 from tests.scaling.hpa import HorizontalPodAutoscaler
 from tests.scaling.keda import Keda, Triggers
-from tests.scaling.rules import Behavior, Policy, ScaledObject
+from tests.scaling.rules import DEFAULT_UP, Behavior, Policy, ScaledObject
+from tests.scaling.settings import CHOSEN
 
 _SPEC = ScaledObject(stream_length=5, pending_entries=5, cooldown_s=300.0, max_replicas=10)
 
@@ -90,3 +95,31 @@ def test_keda_does_not_note_activity_while_the_other_trigger_cannot_be_read() ->
     assert keda.poll(0.0, Triggers(1, None), 0) == 1
     assert keda.poll(200.0, Triggers(1, None), 1) == 1
     assert keda.poll(301.0, Triggers(0, 0), 1) == 0
+
+
+def test_the_cluster_gets_what_the_simulation_chose() -> None:
+    manifest = REPOSITORY / "deploy" / "k8s" / "operators" / "worker-scaling.yaml"
+    spec = next(yaml.safe_load_all(manifest.read_text("utf-8")))["spec"]
+    backlog, pending = (trigger["metadata"] for trigger in spec["triggers"])
+    assert backlog["stream"] == pending["stream"] == Keys().frames
+    assert "consumerGroup" not in backlog
+    assert pending["consumerGroup"] == WORKERS_GROUP
+    assert spec["minReplicaCount"] == 0
+    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert CHOSEN.spec == ScaledObject(
+        stream_length=int(backlog["streamLength"]),
+        pending_entries=int(pending["pendingEntriesCount"]),
+        polling_s=spec["pollingInterval"],
+        cooldown_s=spec["cooldownPeriod"],
+        max_replicas=spec["maxReplicaCount"],
+        up=_behavior(behavior["scaleUp"]),
+        down=_behavior(behavior["scaleDown"]),
+    )
+
+
+def _behavior(direction: dict[str, Any]) -> Behavior:
+    policies = [
+        Policy(policy["type"], policy["value"], policy["periodSeconds"])
+        for policy in direction.get("policies", ())
+    ]
+    return Behavior(direction["stabilizationWindowSeconds"], tuple(policies) or DEFAULT_UP.policies)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from consumer.chain import Chain, ChainOptions, signals
+from consumer.chain import Chain, ChainOptions
 from contract.event import Box, EmotionEvent, FaceEmotion, Record, SourceRecord
 from contract.smoothed import Signal, SmoothedEvent, Transition
 
@@ -97,18 +97,6 @@ def test_what_never_came_is_counted_and_what_comes_late_is_left_out() -> None:
     found += chain.put(event("a", 5), due_s)
     assert [s.seq for s in smoothed(found, "a")] == [0, 1, 3, 4, 5]
     assert chain.late == 1
-
-
-def test_a_finished_recording_is_played_through() -> None:
-    arrivals: list[tuple[float, Record]] = [(0.0, record("a", "started"))]
-    arrivals += [(seq / 10, event("a", seq, face())) for seq in range(10)]
-    found = list(signals(arrivals, ChainOptions()))
-    assert len(smoothed(found, "a")) == 10
-    # A long gap in it: people leave in the silence, not when the next event comes.
-    arrivals.append((60.0, event("a", 10, face())))
-    found = list(signals(arrivals, ChainOptions()))
-    (left,) = [s for s in found if isinstance(s, Transition) and s.change == "person_left"]
-    assert left.at_ns < event("a", 9).captured_at_ns + 3 * SECOND
 
 
 def test_tracks_go_on_counting_over_sessions() -> None:

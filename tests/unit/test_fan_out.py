@@ -136,3 +136,21 @@ def test_a_sink_may_ask_for_the_clock(wait_until: WaitUntil) -> None:
     assert ticking.items == [7]
     gaps = [b - a for a, b in zip(ticking.ticks, ticking.ticks[1:], strict=False)]
     assert min(gaps) >= 0.01
+
+
+def test_a_queue_that_is_full_does_not_hold_up_the_clock() -> None:
+    ticking = Ticking()
+    items_at_tick: list[int] = []
+    tick = ticking.tick
+
+    def watched(now_s: float) -> None:
+        items_at_tick.append(len(ticking.items))
+        tick(now_s)
+
+    ticking.tick = watched  # type: ignore[method-assign]
+    out = FanOut([ticking])
+    out.put(range(10_000), 0.0)
+    with out:
+        pass
+    assert len(ticking.items) == 10_000
+    assert items_at_tick[0] == 0

@@ -11,6 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contract.errors import UsageError
 from contract.process.health import Health, HealthServer
+from contract.process.probe import main, probe
+from tests.ports import free_port
 
 
 def status(url: str) -> int:
@@ -57,3 +59,17 @@ def test_a_taken_port_is_named() -> None:
         taken = f"--metrics-port {server.port}: Address already in use"
         with pytest.raises(UsageError, match=taken):
             HealthServer(registry, health, host="127.0.0.1", port=server.port)
+
+
+def test_a_probe_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    with HealthServer(CollectorRegistry(), Health(), host="127.0.0.1", port=0) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        assert probe(f"{url}/livez") is None
+        assert probe(f"{url}/readyz") == f"{url}/readyz: expected 200, got 503"
+        assert probe(f"{url}/readyz", {200, 503}) is None
+        assert main([f"{url}/livez"]) == 0 and main([f"{url}/readyz", "200", "503"]) == 0
+        assert capsys.readouterr().err == ""
+        assert main([f"{url}/readyz"]) == 1
+        assert "got 503" in capsys.readouterr().err
+    nobody = f"http://127.0.0.1:{free_port()}/livez"
+    assert (probe(nobody) or "").startswith(f"{nobody}: ")

@@ -43,6 +43,18 @@ def test_a_frame_says_everything_of_everybody() -> None:
     ]
 
 
+def test_whoever_is_there_at_the_end_has_left() -> None:
+    source = _source()
+    list(source.messages(ControlFrame("lobby", at(0), (person(1), person(2)), None)))
+    list(source.messages(ControlFrame("lobby", at(1), None, None, (transition(1, "person_left"),))))
+    assert source.at_ns == at(1)
+    assert _read(source.silence()) == [
+        ("/emotion/lobby/2/left", []),
+        ("/emotion/lobby/people", [0]),
+    ]
+    assert list(source.silence()) == []
+
+
 def test_numbers_have_the_types_promised_whatever_their_values() -> None:
     somebody = person(scores={"neutral": 1.0, "happiness": 0.0})
     frame = ControlFrame("lobby", at(0), (somebody,), Affect(0, 1))  # ints, as from JSON

@@ -232,6 +232,18 @@ def test_a_session_played_again_starts_again() -> None:
     assert changes == [each for each in signals if not isinstance(each, SmoothedEvent)]
 
 
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    before = [event(n / 15, person()) for n in range(150)]
+    after = [event(n / 15, person()) for n in range(150)]
+    arrivals = _arrivals(before, [0.0] * 150)
+    arrivals += [(now_s + 10.0, signal) for now_s, signal in _arrivals(after, [0.0] * 150)]
+    playout = Playout(10.0)
+    played = play(playout, arrivals, _TRANSIT_S + 19.5)
+    assert playout.late == 0
+    assert sum(each.frame.held for each in played) <= 3
+    assert at(9.0) < played[-1].frame.at_ns < at(9.5)
+
+
 def test_a_thread_that_did_not_run_leaves_ticks_out_and_no_changes() -> None:
     signals = _signals(5.0)
     playout = Playout(10.0)

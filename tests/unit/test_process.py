@@ -14,16 +14,19 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+import psutil
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 from pydantic import Field, field_validator, model_validator
 
 from contract.connect import check_url, connect
 from contract.errors import BrokerUnavailable, UsageError
 from contract.process import logs
 from contract.process.command import explained_if_missing, run_command
+from contract.process.health import Health, HealthServer
 from contract.process.logs import configure_logs, native_output_to_debug
-from contract.process.settings import RoleSettings, read_settings
+from contract.process.settings import RoleSettings, ServiceSettings, read_settings
 from contract.redact import redacted, without_secrets
 
 
@@ -115,6 +118,20 @@ def test_a_password_is_shown_nowhere() -> None:
     assert redacted("redis://host:6379/0") == "redis://host:6379/0"
 
 
+def test_metrics_are_for_this_machine_alone_unless_told_otherwise() -> None:
+    settings = read_settings(ServiceSettings, "thing", ["--metrics-port", "0"])
+    with HealthServer(
+        CollectorRegistry(), Health(), host=settings.metrics_host, port=settings.metrics_port or 0
+    ) as server:
+        listening = [
+            connection.laddr.ip
+            for connection in psutil.Process().net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == server.port
+        ]
+    assert listening == ["127.0.0.1"]
+    assert read_settings(ServiceSettings, "thing", []).metrics_port is None
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -194,6 +211,23 @@ def test_a_bug_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_command(Settings, "emotion-thing", fail, [])
+
+
+def test_a_bugs_traceback_shows_no_password() -> None:
+    program = """
+from contract.process.command import run_command
+from contract.process.settings import ProcessSettings
+def fail(_settings):
+    raise RuntimeError("cannot open 'rtsp://me:geheim@camera/1'")
+run_command(ProcessSettings, "emotion-thing", fail, [])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "in fail" in done.stderr
+    assert done.stderr.endswith("RuntimeError: cannot open 'rtsp://***@camera/1'\n")
+    assert "geheim" not in done.stderr
 
 
 def test_logs_are_json_and_hold_no_password(capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,8 @@ def test_cut_anywhere_it_plays_what_is_whole_and_says_so(
         most = len(found)
         # Without its last newline a footer is whole; so is one before the checksum of gzip.
         if session.is_cut:
-            assert f"{len(found)} records, {session.duration_s:.1f} s" in caplog.text
+            records = "1 record" if len(found) == 1 else f"{len(found)} records"
+            assert f": {records}, {session.duration_s:.1f} s" in caplog.text
         else:
             assert length >= len(data) - 9
     assert most == len(RECORDS)

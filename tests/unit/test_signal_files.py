@@ -46,6 +46,15 @@ def test_json_lines_hold_what_was_sent() -> None:
     assert "로비" in lines[0]
 
 
+@pytest.mark.parametrize("kind", [CsvTable, SignalLines])
+def test_what_was_written_is_on_the_disk_at_once(
+    tmp_path: Path, kind: type[CsvTable] | type[SignalLines]
+) -> None:
+    with (tmp_path / "take").open("w", encoding="utf-8") as stream:
+        kind(stream).write(EVENT, 0.0)
+        assert "happiness" in (tmp_path / "take").read_text("utf-8")
+
+
 def test_csv_has_a_row_for_each_person_in_each_frame() -> None:
     stream = io.StringIO(newline="")
     sink = CsvTable(stream)

@@ -255,3 +255,13 @@ def test_time_is_the_medias_where_it_advanced() -> None:
     assert last.people[0].scores["anger"] == pytest.approx(
         0.1 + 0.7 * (1 - math.exp(-2.2)), abs=0.01
     )
+
+
+def test_after_everybody_left_the_room_is_whose_it_is_then() -> None:
+    smoother = Smoother(SmoothOptions(smoothing_s=1.0))
+    for n in range(20):
+        smoother.see(tracked(n / 10, {1: HAPPY}))
+    smoother.end(10**18 + 2 * 10**9)
+    (steady,) = [s for s in smoother.see(tracked(2.1, {2: ANGRY})) if isinstance(s, SmoothedEvent)]
+    assert steady.room is not None
+    assert steady.room.valence == pytest.approx(steady.people[0].valence)

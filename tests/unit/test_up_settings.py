@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from consumer.files import check_outputs, replacing
 from contract.errors import UsageError
 from contract.process.gpus import VISIBLE
 from contract.process.settings import read_settings, usable_cores
 from deploy.local.events_file import EventsFile
-from deploy.local.outputs import check_outputs, replacing
 from deploy.local.run import _is_endless, _read_along
 from deploy.local.settings import EMBEDDED, UpSettings
 from producer.source import find_sources

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import subprocess
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import structlog
 
 from contract.errors import ArtifactError, EmotionStreamError, UsageError
-from worker.engine import ModelSource
+from worker.engine import ArraySpec, ModelSource
 from worker.engines.keras import require_specs
 from worker.engines.telemetry import refuse_telemetry
 
@@ -32,9 +36,15 @@ def convert(source: ModelSource) -> openvino.Model:
 
     Takes seconds and imports TensorFlow, whose graph is what is converted: Keras' own way
     (``KERAS_BACKEND=openvino``) keeps every transposition and is half as fast. Raises
-    `UsageError` when Keras runs on another backend and `ArtifactError` for a model that OpenVINO
-    cannot run.
+    `UsageError` when Keras runs on another backend or is not installed and `ArtifactError` for a
+    model that OpenVINO cannot run.
     """
+    if missing := [name for name in ("keras", "tensorflow") if find_spec(name) is None]:
+        raise UsageError(
+            f"{source.name}: not converted for OpenVINO yet, which needs {' and '.join(missing)} "
+            "once: pip install 'emotion-stream[worker]'; or give it an int8 form "
+            "(emotion-trainer quantize), or a --cache where it is converted"
+        )
     refuse_telemetry()
     import openvino
 
@@ -69,8 +79,10 @@ def convert_apart(source: ModelSource, path: Path) -> None:
 
     TensorFlow would stay in this one for good: 700 MB. Raises `ArtifactError` as `convert` does,
     and for a `source.build` that the other process cannot import, and `OSError` when `path` cannot
-    be written, for one because the disk is full.
+    be written, for one because the disk is full. `source.build` must be a function of a module, or
+    a partial of one with texts.
     """
+    message = _encode(source)
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -87,7 +99,7 @@ def convert_apart(source: ModelSource, path: Path) -> None:
     ) as child:
         assert child.stdin is not None and child.stderr is not None
         with suppress(BrokenPipeError):  # it says why on stderr
-            child.stdin.write(pickle.dumps(source))
+            child.stdin.write(message)
             child.stdin.flush()
         # Its stdin stays open: that it closes tells the child that this process has gone.
         said = child.stderr.read()
@@ -102,9 +114,46 @@ def convert_apart(source: ModelSource, path: Path) -> None:
     raise ArtifactError(last if exit_code == _SAID else f"{source.name}: {last}")
 
 
+def _encode(source: ModelSource) -> bytes:
+    """What a conversion needs of `source`, in one line. Names and no pickle, which runs code."""
+    build: Any = source.build
+    arguments = build.args if isinstance(build, partial) else ()
+    function = build.func if isinstance(build, partial) else build
+    if getattr(build, "keywords", None) or not all(isinstance(word, str) for word in arguments):
+        raise TypeError(f"{source.name}: expected a build with texts only, got {build!r}")
+    fields = {
+        "name": source.name,
+        "takes": _plain(source.takes),
+        "gives": [_plain(spec) for spec in source.gives],
+        "build": [function.__module__, function.__qualname__, *arguments],
+    }
+    return json.dumps(fields).encode() + b"\n"
+
+
+def _decode(line: bytes) -> ModelSource:
+    fields = json.loads(line)
+    module, function, *arguments = fields["build"]
+    return ModelSource(
+        name=fields["name"],
+        fingerprint="",
+        takes=_spec(fields["takes"]),
+        gives=tuple(map(_spec, fields["gives"])),
+        build=partial(getattr(import_module(module), function), *arguments),
+    )
+
+
+def _plain(spec: ArraySpec) -> list[Any]:
+    return [list(spec.shape), spec.dtype.name]
+
+
+def _spec(plain: list[Any]) -> ArraySpec:
+    shape, dtype = plain
+    return ArraySpec(tuple(shape), np.dtype(dtype))
+
+
 def _main() -> int:
-    """A pickled `ModelSource` on stdin becomes the IR file that the command line names."""
-    source = pickle.load(sys.stdin.buffer)
+    """The source that stdin tells of becomes the IR file that the command line names."""
+    source = _decode(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     try:
         converted = convert(source)

@@ -10,13 +10,13 @@ from pathlib import Path
 from contract.errors import UsageError
 
 
-def check_outputs(outputs: Sequence[tuple[str, Path]], sources: Sequence[str]) -> None:
+def check_outputs(outputs: Sequence[tuple[str, Path]], sources: Sequence[str] = ()) -> None:
     """Raises `UsageError` with a line for every file that could not be written at the end of the
-    run, which may be hours away. `outputs` are flags and files."""
+    run, which may be hours away. `outputs` are flags and files, `sources` what is read."""
     faults = [
         f"{flag} {path}: {fault}"
         for flag, path in outputs
-        if (fault := _fault(path, sources)) is not None
+        if (fault := output_fault(path, sources)) is not None
     ]
     if len({path.resolve() for _, path in outputs}) < len(outputs):
         faults.append(f"{' and '.join(flag for flag, _ in outputs)}: expected different files")
@@ -24,7 +24,8 @@ def check_outputs(outputs: Sequence[tuple[str, Path]], sources: Sequence[str]) -
         raise UsageError("\n".join(faults))
 
 
-def _fault(path: Path, sources: Sequence[str]) -> str | None:
+def output_fault(path: Path, sources: Sequence[str] = ()) -> str | None:
+    """Why a file cannot be written; None if it can."""
     if path.is_dir():
         return "is a folder, expected a file name"
     if path.exists() and not path.is_file():

@@ -1,0 +1,1 @@
+"""The dashboard: described in `panels`, written by ``python -m deploy.grafana``."""
