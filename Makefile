@@ -9,7 +9,7 @@ JOBS   ?= 4
 ROUNDS ?= 1
 MINUTES ?= 30
 
-.PHONY: help demo test check format bench chaos soak images clean
+.PHONY: help demo test check format bench chaos soak scale images clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,9 @@ chaos: $(VENV)/dev.stamp ## kill and cut everything, then look what was lost; RO
 
 soak: $(VENV)/dev.stamp ## memory of every process over MINUTES=30, as a picture; SOAK="more flags"
 	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) $(SOAK)
+
+scale: $(VENV)/dev.stamp ## workers come and go with 1 -> 20 -> 0 cameras, as KEDA has it; SCALE="more flags"
+	@$(BIN)/python -m tests.scaling $(SCALE)
 
 images: $(VENV)/dev.stamp ## install and try what each image holds, without a container; IMAGES="producer view"
 	@$(BIN)/python -m tests.images $(IMAGES)
