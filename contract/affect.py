@@ -68,10 +68,13 @@ def valence_arousal(
     """The probability-weighted mean coordinates, each -1..1; unknown labels count as neutral."""
     valence = arousal = 0.0
     for label, p in scores.items():
-        v, a = coordinates.get(label, (0.0, 0.0))
-        valence += p * v
-        arousal += p * a
-    return max(-1.0, min(1.0, valence)), max(-1.0, min(1.0, arousal))
+        if label in coordinates:
+            v, a = coordinates[label]
+            valence += p * v
+            arousal += p * a
+    if not (-1.0 <= valence <= 1.0 and -1.0 <= arousal <= 1.0):  # scores of a little more than 1
+        return max(-1.0, min(1.0, valence)), max(-1.0, min(1.0, arousal))
+    return valence, arousal
 
 
 def read_coordinates(path: Path) -> Mapping[str, tuple[float, float]]:

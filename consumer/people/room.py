@@ -15,11 +15,9 @@ _FORGET_PRESENCE = 0.01
 
 @dataclass(slots=True)
 class _Share:
-    """What one person adds. `presence` goes to 1 while they are there, then to 0."""
+    """What one person adds, as last seen. `presence` goes to 1 while they are there, then to 0."""
 
-    weight: float
-    valence: float
-    arousal: float
+    person: Person
     presence: float
 
 
@@ -42,15 +40,18 @@ class Room:
             return None
         keep = math.exp(-dt_s / self._smoothing_s) if self._smoothing_s > 0 else 0.0
         shares = self._shares
-        for share in shares.values():
-            share.presence *= keep
+        for known in shares.values():
+            known.presence *= keep
         for person in people:
-            weight = person.box.height * max(_LEAST_CERTAINTY, certainty(person.scores))
-            share = shares.setdefault(person.track, _Share(weight, 0.0, 0.0, 0.0))
+            share = shares.get(person.track)
+            if share is None:
+                share = shares[person.track] = _Share(person, 0.0)
             share.presence += 1.0 - keep
-            share.weight, share.valence, share.arousal = weight, person.valence, person.arousal
+            share.person = person
         if len(shares) > len(people):
             self._forget({person.track for person in people})
+        if len(shares) == 1:  # most rooms, most of the time
+            return Affect(person.valence, person.arousal)
         return self._mean()
 
     def clear(self) -> None:
@@ -65,11 +66,13 @@ class Room:
     def _mean(self) -> Affect:
         total = valence = arousal = 0.0
         for share in self._shares.values():
+            person = share.person
+            weight = person.box.height * max(_LEAST_CERTAINTY, certainty(person.scores))
             # The first moment has no duration yet: those who are there first share it equally.
-            weight = share.weight * max(share.presence, 1e-6)
+            weight *= max(share.presence, 1e-6)
             total += weight
-            valence += weight * share.valence
-            arousal += weight * share.arousal
+            valence += weight * person.valence
+            arousal += weight * person.arousal
         return Affect(valence / total, arousal / total)
 
 
