@@ -13,11 +13,11 @@ from types import TracebackType
 
 from consumer.chain import Chain
 from consumer.files import check_outputs
+from consumer.jsonl import JsonLines
 from consumer.partial import PartialFile
 from consumer.play_settings import PlaySettings
 from consumer.sinks.csv import CsvTable
 from consumer.sinks.fan_out import FanOut
-from consumer.sinks.lines import SignalLines
 from consumer.sinks.playout import Playout
 from consumer.sinks.sink import Sink
 from consumer.sinks.stream import SignalStream
@@ -136,7 +136,7 @@ class Play:
             self._files.append((sinks[-1], file))
         if settings.jsonl is not None:
             file = self._file("--jsonl", settings.jsonl, stack)
-            sinks.append(SignalLines(file.stream, f"json lines {settings.jsonl}"))
+            sinks.append(JsonLines(file.stream, f"json lines {settings.jsonl}"))
             self._files.append((sinks[-1], file))
         if settings.publish:
             sinks.append(self._stream())

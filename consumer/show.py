@@ -18,8 +18,6 @@ from consumer.play import Play
 from consumer.show_settings import ShowSettings
 from consumer.sinks.csv import CsvTable
 from consumer.sinks.fan_out import FanOut
-from consumer.sinks.lines import SignalLines
-from consumer.sinks.printed import Printed
 from consumer.sinks.sink import Sink, Unhurried
 from consumer.table import EventTable
 from consumer.turns import Records, turns
@@ -99,9 +97,9 @@ class _Output(Protocol):
 def _standard_output(settings: ShowSettings, stop: threading.Event, stack: ExitStack) -> _Output:
     sink: Sink[Signal] | Sink[Record]
     if not settings.smoothed:
-        sink = Printed((EventTable if settings.format == "table" else JsonLines)(sys.stdout))
+        sink = (EventTable if settings.format == "table" else JsonLines)(sys.stdout)
     elif settings.format == "jsonl":
-        sink = SignalLines(sys.stdout)
+        sink = JsonLines(sys.stdout)
     else:
         people = PeopleTable if settings.format == "table" else CsvTable
         sink = people(sys.stdout, scale=settings.scale)

@@ -8,6 +8,7 @@ from typing import TextIO
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from consumer.sinks.sink import Unhurried
 from contract.console import Console
 from contract.event import FaceEmotion, Record, SourceRecord
 from contract.palette import hex_colour_of
@@ -47,13 +48,17 @@ class RowPrinter:
         self._console.print(row, soft_wrap=True)
 
 
-class EventTable:
-    """Writes a row for each record; latency is capture to publication."""
+class EventTable(Unhurried):
+    """A `Sink`: a row for each record; latency is capture to publication."""
 
     def __init__(self, stream: TextIO) -> None:
+        self.name = "standard output"
         self._rows = RowPrinter(stream, "faces")
 
-    def write(self, record: Record) -> None:
+    def close(self) -> None:
+        pass
+
+    def write(self, record: Record, now_s: float = 0.0) -> None:
         """Raises `BrokenPipeError` when nobody reads any more."""
         if isinstance(record, SourceRecord):
             self._rows.write(record.at_ns, record.source, *source_row(record))

@@ -11,7 +11,7 @@ from consumer.people.room import Room
 from consumer.people.tracked import TrackedEvent, TrackedFace
 from contract.affect import COORDINATES, valence_arousal
 from contract.event import EmotionEvent, SourceRecord
-from contract.smoothed import Person, Signal, SmoothedEvent, Transition
+from contract.smoothed import Change, Person, Signal, SmoothedEvent, Transition
 
 # The weight of a first sighting: as if it had been that way for so long. It keeps one odd frame
 # from deciding a whole time constant.
@@ -74,10 +74,10 @@ class Smoother:
                 person.take(face.face.scores, self._now_s, self._options)
             person.voice = face.voice
             if before != person.label:
-                change = "emotion_changed" if before else "person_entered"
+                change: Change = "emotion_changed" if before else "person_entered"
                 signals.append(
                     Transition(
-                        event.source, event.session, change, event.captured_at_ns,  # type: ignore[arg-type]
+                        event.source, event.session, change, event.captured_at_ns,
                         face.track, face.voice, person.label, before or None,
                     )
                 )  # fmt: skip

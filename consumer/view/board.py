@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from consumer.percentiles import Percentiles
 from consumer.status import SILENT_AFTER_S, Status
-from consumer.view.windows import Window, percentile
+from consumer.view.windows import Window
 from contract.affect import COORDINATES
 from contract.event import SourceRecord
 from contract.palette import hex_colour_of
@@ -165,10 +166,10 @@ class Board:
         for source in self._sources.values():
             latencies_s = source.window.latencies_s(now_s)
             source.rate = source.window.rate(now_s)
-            source.latencies = percentile(latencies_s, 50), percentile(latencies_s, 95)
+            source.latencies = _p50_p95(latencies_s)
             everything += latencies_s
         rate = sum(source.rate for source in self._sources.values())
-        self._total = rate, percentile(everything, 50), percentile(everything, 95)
+        self._total = (rate, *_p50_p95(everything))
 
     def _redis(self, now_ns: int) -> dict[str, Any]:
         if self._trouble is None:
@@ -243,3 +244,8 @@ def _ms(latency_s: float | None) -> int | None:
 def _age_s(since_ns: int, now_ns: int) -> float:
     """Never negative: clocks of two machines differ."""
     return round(max(0, now_ns - since_ns) / 1e9, 1)
+
+
+def _p50_p95(latencies_s: Iterable[float]) -> tuple[float | None, float | None]:
+    found = Percentiles.of(latencies_s)
+    return (None, None) if found is None else (found.p50_s, found.p95_s)

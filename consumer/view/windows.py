@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Iterable
 
 MOST = 4096  # that one window keeps; at more a second its span gets shorter
 _LEAST_SPAN_S = 1.0  # a rate over less is a guess
@@ -44,11 +42,3 @@ class Window:
             self._seen.popleft()
         if not self._seen:
             self._since_s = None
-
-
-def percentile(values: Iterable[float], percent: float) -> float | None:
-    """The nearest-rank percentile, 0 < percent <= 100; None of nothing."""
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]

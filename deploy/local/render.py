@@ -7,10 +7,11 @@ from datetime import timedelta
 from rich.console import Group
 from rich.text import Text
 
+from consumer.percentiles import Percentiles
 from contract.palette import hex_colour_of
 from contract.smoothed import Person
 from deploy.local.status import Status
-from deploy.local.tally import Percentiles, SourceTally, Tally, share_of
+from deploy.local.tally import SourceTally, Tally, share_of
 
 MAX_WIDTH = 100  # columns; longer bars say no more
 MAX_PEOPLE = 4  # rows a source

@@ -7,10 +7,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from consumer.percentiles import Percentiles
 from contract.palette import hex_colour_of
 from deploy.local.render import bar
 from deploy.local.status import Counts
-from deploy.local.tally import Percentiles, Tally
+from deploy.local.tally import Tally
 
 BAR_WIDTH = 40
 

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from consumer.percentiles import Percentiles
 from contract.event import EmotionEvent, Record, SourceRecord, SourceState
 from contract.smoothed import Person, Signal, SmoothedEvent, Transition
 
 WINDOW_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Of capture-to-event latencies, in seconds."""
-
-    p50_s: float
-    p95_s: float
-    p99_s: float
-
-    @classmethod
-    def of(cls, values_s: Iterable[float]) -> Percentiles | None:
-        """None if there are no values."""
-        ordered = sorted(values_s)
-        if not ordered:
-            return None
-        return cls(_quantile(ordered, 0.50), _quantile(ordered, 0.95), _quantile(ordered, 0.99))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +222,3 @@ class Tally:
 def share_of(person: Person) -> float:
     """The smoothed probability of the person's label."""
     return person.scores.get(person.label, 0.0)
-
-
-def _quantile(ordered: Sequence[float], part: float) -> float:
-    """Linear between the two nearest ranks, as numpy's default."""
-    at = part * (len(ordered) - 1)
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)

@@ -17,6 +17,7 @@ from typing import Any
 
 from rich.table import Table
 
+from consumer.percentiles import Percentiles
 from consumer.reader import EventReader
 from contract.connect import connect
 from contract.keys import Keys
@@ -25,7 +26,6 @@ from contract.snapshot import Snapshot, read_snapshot
 from deploy.local.child import Child
 from deploy.local.parts import Parts
 from deploy.local.settings import UpSettings
-from deploy.local.tally import Percentiles
 from tests.benchmarks.footage import repeated
 from tests.benchmarks.progress import say
 from tests.benchmarks.variant import Variant

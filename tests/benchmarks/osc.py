@@ -30,12 +30,12 @@ from pythonosc.osc_bundle import OscBundle
 from rich.console import Console
 from rich.table import Table
 
+from consumer.percentiles import Percentiles
 from consumer.sinks.fan_out import FanOut
 from consumer.sinks.osc import OscSink
 from consumer.sinks.playout import Playout
 from consumer.sinks.udp import UdpAddress
 from contract.smoothed import SmoothedEvent
-from deploy.local.tally import Percentiles
 from tests.signals import event, person
 
 FPS, LATE_S, BURST_EVERY, BURST_S = 15, 0.080, 40, 0.150

@@ -26,7 +26,7 @@ from pythonosc.osc_bundle import OscBundle
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local.tally import Percentiles
+from consumer.percentiles import Percentiles
 from tests.benchmarks.osc import StampedSocket
 
 REPOSITORY = Path(__file__).parents[2]

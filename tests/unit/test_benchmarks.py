@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import pytest
 
-from deploy.local.tally import Percentiles
+from consumer.percentiles import Percentiles
 from tests.benchmarks import machine, throughput, workers
 from tests.benchmarks.__main__ import parser
 from tests.benchmarks.ceiling import Lanes

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from consumer.jsonl import JsonLines
 from consumer.partial import PartialFile
 from consumer.people_table import PeopleTable
 from consumer.sinks.csv import CsvTable
-from consumer.sinks.lines import SignalLines
 from contract.affect import Affect, Range
 from contract.event import Box, SourceRecord
 from contract.smoothed import Person, RejectedFace, SmoothedEvent, Transition, signal_from_dict
@@ -38,7 +38,7 @@ ALL = (CAME, EVENT, CHANGED, NOBODY, LEFT, OFFLINE)
 
 def test_json_lines_hold_what_was_sent() -> None:
     stream = io.StringIO()
-    sink = SignalLines(stream)
+    sink = JsonLines(stream)
     for signal in ALL:
         sink.write(signal, 0.0)
     lines = stream.getvalue().splitlines()
@@ -46,9 +46,9 @@ def test_json_lines_hold_what_was_sent() -> None:
     assert "로비" in lines[0]
 
 
-@pytest.mark.parametrize("kind", [CsvTable, SignalLines])
+@pytest.mark.parametrize("kind", [CsvTable, JsonLines])
 def test_what_was_written_is_on_the_disk_at_once(
-    tmp_path: Path, kind: type[CsvTable] | type[SignalLines]
+    tmp_path: Path, kind: type[CsvTable] | type[JsonLines]
 ) -> None:
     with (tmp_path / "take").open("w", encoding="utf-8") as stream:
         kind(stream).write(EVENT, 0.0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from consumer.percentiles import Percentiles
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
 from contract.smoothed import Person, SmoothedEvent, Transition
-from deploy.local.tally import WINDOW_S, Percentiles, Tally
+from deploy.local.tally import WINDOW_S, Tally
 
 SECOND = 1_000_000_000
 

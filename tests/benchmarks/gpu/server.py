@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from consumer.percentiles import Percentiles
 from consumer.reader import EventReader
 from contract.connect import connect
 from contract.keys import Keys
 from contract.snapshot import read_snapshot
 from deploy.local.child import Child, wait_for_all
 from deploy.local.supervisor import Supervisor
-from deploy.local.tally import Percentiles
 
 _READY_S = 600.0  # a GPU met for the first time compiles for minutes
 _END_S = 120.0
