@@ -12,21 +12,19 @@ from __future__ import annotations
 
 _NODE_BYTES = 4096
 _NODE_ENTRIES = 100
-_ENTRY_BYTES = 19  # of a message's place: id, flags, lengths
+_ENTRY_BYTES = 18  # of a message's place: id, flags, lengths
 _HEAD_BYTES = 33  # of a node: the list's head, the field's name, counts
-_TREE_BYTES = 60  # of a node: its place in the stream's tree
+_TREE_BYTES = 40  # of a node: its place in the stream's tree
 LETTER_BYTES = 150  # of a dead letter besides its message: reason, detail, attempts, id, time
 
 
 def stream_bytes(entries: int, message_bytes: float) -> float:
-    """What `used_memory` grows by with `entries` messages of `message_bytes` each, on average."""
-    per_node = 1.0
-    room = _NODE_BYTES - _HEAD_BYTES
+    """What `used_memory` grows by with `entries` messages of `message_bytes` each."""
     entry = message_bytes + _ENTRY_BYTES
-    if 2 * entry <= room:
-        per_node = min(_NODE_ENTRIES, room // entry)
-    node = _size_class(_HEAD_BYTES + per_node * entry) + _TREE_BYTES
-    return entries / per_node * node
+    # An entry joins the last node if that, with the bare message, stays below the limit.
+    others = max(0.0, (_NODE_BYTES - 1 - _HEAD_BYTES - message_bytes) // entry)
+    per_node = min(_NODE_ENTRIES, 1 + others)
+    return entries / per_node * (_size_class(_HEAD_BYTES + per_node * entry) + _TREE_BYTES)
 
 
 def _size_class(size: float) -> float:
