@@ -139,7 +139,14 @@ class Publisher:
         _log.info("session open", source=self._source, session=session, mode=self._mode)
         return True
 
-    def publish(self, jpeg: Jpeg, *, captured_at_ns: int, pts_ns: int | None) -> Published | None:
+    def publish(
+        self,
+        jpeg: Jpeg,
+        *,
+        captured_at_ns: int,
+        pts_ns: int | None,
+        trace: bytes | None = None,
+    ) -> Published | None:
         """Publish the next frame; None when asked to stop before it was in.
 
         A session that Redis lost is replaced by a new one, which this frame then begins. Raises
@@ -156,6 +163,7 @@ class Publisher:
                 height=jpeg.height,
                 image=jpeg.data,
                 max_age_ns=self._max_age_ns,
+                trace=trace,
             )
             try:
                 accepted = self._send(frame)

@@ -12,11 +12,12 @@ from contract.wire import Entry
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One entry of the frames stream of a partition, in our hands."""
+    """One entry of the frames stream of a partition, in our hands since wall-clock `read_at_ns`."""
 
     partition: int
     entry_id: bytes
     entry: Entry
+    read_at_ns: int = 0
 
     @property
     def name(self) -> str:
