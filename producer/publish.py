@@ -140,12 +140,7 @@ class Publisher:
         return True
 
     def publish(
-        self,
-        jpeg: Jpeg,
-        *,
-        captured_at_ns: int,
-        pts_ns: int | None,
-        trace: bytes | None = None,
+        self, jpeg: Jpeg, *, captured_at_ns: int, pts_ns: int | None, trace: bytes | None = None
     ) -> Published | None:
         """Publish the next frame; None when asked to stop before it was in.
 

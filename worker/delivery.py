@@ -12,12 +12,11 @@ from contract.wire import Entry
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One entry of the frames stream of a partition, in our hands since wall-clock `read_at_ns`."""
+    """One entry of the frames stream of a partition, in our hands."""
 
     partition: int
     entry_id: bytes
     entry: Entry
-    read_at_ns: int = 0
 
     @property
     def name(self) -> str:

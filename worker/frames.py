@@ -271,9 +271,8 @@ class RedisFrameQueue:
         return call()
 
     def _take(self, entries: Iterable[tuple[bytes, Entry]]) -> list[Delivery]:
-        now_ns = time.time_ns()
         deliveries = [
-            Delivery(self.partition, entry_id, entry or {}, now_ns) for entry_id, entry in entries
+            Delivery(self.partition, entry_id, entry or {}) for entry_id, entry in entries
         ]
         with self._in_hand_lock:
             self._in_hand.update(delivery.entry_id for delivery in deliveries)

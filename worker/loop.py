@@ -134,6 +134,8 @@ class WorkerLoop:
             return ()
         recovered = self._queue.recover(self._limits.batch_size)
         self._metrics.redeliveries.inc(len(recovered))
+        if self._traces is not None:
+            self._traces.read(recovered)
         return recovered
 
     def _read(self) -> bool:
@@ -146,6 +148,8 @@ class WorkerLoop:
         if self._lanes.is_idle:
             block_s = MAX_BLOCK_S if wait_s is None else wait_s
         deliveries = self._queue.read(self._batcher.room, block_s)
+        if self._traces is not None:
+            self._traces.read(deliveries)
         self._batcher.add(deliveries, time.monotonic())
         return bool(deliveries) or self._lanes.is_idle
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from contract.frame import FrameMessage
 from contract.keys import WORKERS_GROUP
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from worker.endings import Framed
 
 P = ParamSpec("P")
+_Key = tuple[int, bytes]  # partition, entry id
 
-# Far more than a worker holds. One that is never settled here, because another worker had taken it
-# over, is forgotten when so many newer ones came.
-_MOST = 1_000
+# Far more than a worker holds. A frame that is never settled here, because another worker had taken
+# it over, is forgotten when so many newer ones came.
+_MOST = 10_000
 
 
 class _Trace:
@@ -50,20 +51,28 @@ class FrameTraces:
     def __init__(self, tracer: Tracer, worker: str) -> None:
         self._tracer = tracer
         self._worker = worker
-        self._traces: dict[tuple[int, bytes], _Trace] = {}
+        self._read_ns: dict[_Key, int] = {}
+        self._traces: dict[_Key, _Trace] = {}
         self._lane = _Lane()
 
+    def read(self, deliveries: Sequence[Delivery]) -> None:
+        """These are in hand now; which of them are traced is not known yet."""
+        now_ns = time.time_ns()
+        for delivery in deliveries:
+            self._read_ns[_key(delivery)] = now_ns
+        _forget_oldest(self._read_ns)
+
     def follow(self, delivery: Delivery, frame: FrameMessage) -> None:
-        """A frame with a `trace` is in hand; garbage in it is nobody's fault here."""
+        """This one has a `trace`; garbage in it is no fault of the frame."""
         assert frame.trace is not None
-        key = (delivery.partition, delivery.entry_id)
+        key = _key(delivery)
         if key in self._traces:  # tried again
             return
         sent = self._tracer.join(frame.trace)
         if sent is None:
             return
-        read_ns = delivery.read_at_ns
-        sent.step("queue wait", _published_ns(delivery, frame), read_ns)
+        read_ns = self._read_ns.pop(key, None) or time.time_ns()
+        sent.step("queue wait", _published_ns(delivery, frame, read_ns), read_ns)
         about: dict[str, str | int] = {
             "messaging.client.id": self._worker,
             "messaging.consumer.group.name": WORKERS_GROUP,
@@ -74,13 +83,12 @@ class FrameTraces:
             "emotion.seq": frame.seq,
         }
         self._traces[key] = _Trace(sent.operation("process", read_ns, about), read_ns)
-        if len(self._traces) > _MOST:
-            del self._traces[next(iter(self._traces))]
+        _forget_oldest(self._traces)
 
     def analysing(self, frames: Sequence[Framed]) -> None:
         """The stages of the calling thread are these frames' from now on."""
         now_ns = time.time_ns()
-        traces = [self._traces.get((item.partition, item.entry_id)) for item, _ in frames]
+        traces = [self._traces.get(_key(item)) for item, _ in frames]
         self._lane.traces = [trace for trace in traces if trace is not None]
         self._lane.frames = len(frames)
         for trace in self._lane.traces:
@@ -98,14 +106,14 @@ class FrameTraces:
         """These are on their way to Redis."""
         now_ns = time.time_ns()
         for item in settlements:
-            trace = self._traces.get((item.delivery.partition, item.delivery.entry_id))
+            trace = self._traces.get(_key(item.delivery))
             if trace is not None:
                 trace.since_ns = now_ns
                 trace.batch = len(settlements)
 
     def settled(self, item: Settlement, ours: bool) -> None:
         """Redis has this one; not `ours`: another worker had settled it before."""
-        trace = self._traces.pop((item.delivery.partition, item.delivery.entry_id), None)
+        trace = self._traces.pop(_key(item.delivery), None)
         if trace is None:
             return
         now_ns = time.time_ns()
@@ -123,11 +131,20 @@ class FrameTraces:
         trace.span.end(now_ns, about, error=error)
 
 
-def _published_ns(delivery: Delivery, frame: FrameMessage) -> int:
+def _key(delivery: Delivery) -> _Key:
+    return delivery.partition, delivery.entry_id
+
+
+def _forget_oldest(kept: dict[_Key, Any]) -> None:
+    while len(kept) > _MOST:
+        del kept[next(iter(kept))]
+
+
+def _published_ns(delivery: Delivery, frame: FrameMessage, read_ns: int) -> int:
     """The end of the millisecond, by Redis' clock, in which it took the frame. Neither before the
     capture nor after it was read, as other hosts' clocks may have it."""
     published_ns = (int(delivery.entry_id.partition(b"-")[0]) + 1) * 1_000_000
-    return min(max(published_ns, frame.captured_at_ns), delivery.read_at_ns)
+    return min(max(published_ns, frame.captured_at_ns), read_ns)
 
 
 def both(first: Callable[P, None], second: Callable[P, None]) -> Callable[P, None]:

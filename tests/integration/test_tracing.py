@@ -28,6 +28,7 @@ from tests.ports import free_port
 
 KEYS = Keys()
 STREAM = "emotion:{partition}:frames"
+POISON = 1_000
 TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 pytestmark = needs("opentelemetry")
@@ -51,10 +52,9 @@ def small_jpeg() -> bytes:
 
 @pytest.fixture
 def traced_worker(redis_url: str, receiver: Any) -> Iterator[RoleProcess]:
-    """A worker with a stop-watch for networks."""
-    with RoleProcess(
-        "tests.paced_worker", "--redis", redis_url, environment=receiver.environment
-    ) as worker:
+    """A worker with a stop-watch for networks, which fails on frames of seq `POISON`."""
+    environment = {**receiver.environment, "PACED_POISON_EVERY": str(POISON)}
+    with RoleProcess("tests.paced_worker", "--redis", redis_url, environment=environment) as worker:
         yield worker
 
 
@@ -65,8 +65,7 @@ def stop(role: RoleProcess) -> None:
 
 def put(client: redis.Redis, jpeg: bytes, trace: bytes | None, **fields: Any) -> None:
     """A frame as a producer sends it."""
-    seq = client.xlen(KEYS.frames)
-    frame = FrameMessage("lobby", "s", seq, time.time_ns(), None, 64, 48, jpeg, trace=trace)
+    frame = FrameMessage("lobby", "s", 1, time.time_ns(), None, 64, 48, jpeg, trace=trace)
     fields = {name: getattr(frame, name) for name in FrameMessage.__slots__} | fields
     client.xadd(KEYS.frames, {wire.FIELD: FrameMessage(**fields).encode()})
     client.hincrby(KEYS.stats, names.PUBLISHED, 1)
@@ -202,6 +201,7 @@ def test_a_frame_that_becomes_no_event_says_why(
     cut_off = small_jpeg[: small_jpeg.index(b"\xff\xda")]  # its header says the size
     put(redis_client, cut_off, TRACEPARENT)
     put(redis_client, small_jpeg, TRACEPARENT, captured_at_ns=1, max_age_ns=1)
+    put(redis_client, small_jpeg, TRACEPARENT, seq=POISON)
     settled(redis_client, wait_until)
     stop(traced_worker)
     ends = [span for span in receiver.spans() if span.name == f"process {STREAM}"]
@@ -211,10 +211,13 @@ def test_a_frame_that_becomes_no_event_says_why(
     about = ("emotion.outcome", "emotion.reason", "error.type")
     assert {(*(span.attributes.get(key) for key in about), span.is_error) for span in ends} == {
         ("dead", "image", "image", True),
+        ("dead", "error", "error", True),
         ("drop", "stale", None, False),
     }
     steps = Counter(span.name.partition(" ")[0] for span in receiver.spans())
-    assert (steps["queue"], steps["settle"], steps["lane"]) == (2, 2, 1)
+    # However often it was tried, a frame waits in Redis once and ends once.
+    assert (steps["queue"], steps["process"], steps["settle"]) == (3, 3, 3)
+    assert steps["lane"] > 3
 
 
 @pytest.mark.parametrize(("status", "why"), [(None, "refused"), (401, "401")])
