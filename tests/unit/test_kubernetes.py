@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import shutil
 import subprocess
@@ -14,14 +15,16 @@ import pytest
 import yaml
 
 from contract.connect import SOCKET_TIMEOUT_S
-from contract.keys import WORKERS_GROUP, Keys
-from producer.settings import ProducerSettings
+from deploy.prometheus.operator_rules import FILE, as_yaml
 from producer.supervisor import SHUTDOWN_GRACE_S
+from tests.integration.prometheus import SHIPPED
 from tests.manifests import (
     BASE,
     CUSTOM,
     K8S,
     OVERLAYS,
+    PARTS,
+    Object,
     built,
     documents,
     named,
@@ -31,6 +34,8 @@ from tests.manifests import (
 from tests.unit.test_compose import role_of, variables_of
 from worker.lease import LeaseKeeper
 
+DASHBOARDS = K8S.parent / "grafana" / "dashboards"
+
 
 def test_each_file_is_valid_by_itself() -> None:
     validate(BASE)
@@ -38,6 +43,14 @@ def test_each_file_is_valid_by_itself() -> None:
     broken["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
         validate([broken])
+    for kind, name in (("ScaledObject", "emotion-worker"), ("PodMonitor", "emotion-stream")):
+        broken = yaml.safe_load(yaml.safe_dump(named(BASE, kind, name)))
+        broken["spec"]["maxReplicas"] = 8
+        with pytest.raises(AssertionError, match="unknown fields"):
+            validate([broken])
+        broken["spec"] = {}
+        with pytest.raises(ValueError):
+            validate([broken])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -75,7 +88,7 @@ def test_an_overlay_names_what_it_is_made_of(overlay: str) -> None:
     assert patches == {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
     for patch in documents(f"overlays/{overlay}"):
         named(BASE, patch["kind"], patch["metadata"]["name"])
-    for part in ("base", "operators", "valkey"):
+    for part in PARTS:
         listed = yaml.safe_load((K8S / part / "kustomization.yaml").read_text("utf-8"))["resources"]
         found = {path.name for path in (K8S / part).glob("*.yaml")} - {"kustomization.yaml"}
         assert set(listed) == found
@@ -147,28 +160,6 @@ def test_two_producers_of_one_camera_never_run_at_once() -> None:
     assert producer["replicas"] == 1 and producer["strategy"] == {"type": "Recreate"}
 
 
-@pytest.mark.parametrize("overlay", [None, "cpu", "gpu"])
-def test_scaling_watches_the_backlog_and_what_is_pending(overlay: str | None) -> None:
-    scaled = named(built(overlay) if overlay else BASE, "ScaledObject", "emotion-worker")["spec"]
-    # A server drops what it does not know, and says nothing.
-    assert scaled.keys() == {
-        "scaleTargetRef", "minReplicaCount", "maxReplicaCount", "pollingInterval",
-        "cooldownPeriod", "triggers", "advanced",
-    }  # fmt: skip
-    assert scaled["scaleTargetRef"] == {"name": "emotion-worker"}
-    assert scaled["minReplicaCount"] == 0
-    backlog, pending = (trigger["metadata"] for trigger in scaled["triggers"])
-    assert backlog["stream"] == pending["stream"] == Keys().frames
-    # With a group KEDA would look at its lag, which is null after XDEL, or at what is pending.
-    assert backlog.keys() == {"stream", "streamLength"}
-    assert pending["consumerGroup"] == WORKERS_GROUP
-    assert pending.keys() == {"stream", "consumerGroup", "pendingEntriesCount"}
-    room = ProducerSettings.model_fields["max_backlog"].default
-    assert int(backlog["streamLength"]) * scaled["maxReplicaCount"] <= room
-    for trigger in scaled["triggers"]:
-        named(BASE, "TriggerAuthentication", trigger["authenticationRef"]["name"])
-
-
 def test_network_policies_shut_everything_and_open_what_is_needed() -> None:
     nothing = named(BASE, "NetworkPolicy", "emotion-nothing")["spec"]
     assert nothing["policyTypes"] == ["Ingress", "Egress"]
@@ -193,6 +184,43 @@ def test_prometheus_finds_what_serves_metrics() -> None:
         assert template["metadata"]["labels"][monitor["jobLabel"]] == name
         (container,) = template["spec"]["containers"]
         assert endpoint["port"] in [port["name"] for port in container["ports"]]
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu"])
+def test_the_operator_gets_the_rules_that_were_tested(overlay: str) -> None:
+    objects = built(overlay)
+    paths = sorted((SHIPPED / "rules").glob("*.yml"))
+    assert {o["metadata"]["name"] for o in objects if o["kind"] == "PrometheusRule"} == {
+        f"emotion-stream-{path.stem}" for path in paths
+    }
+    for path in paths:
+        rule = named(objects, "PrometheusRule", f"emotion-stream-{path.stem}")
+        tested = yaml.safe_load(path.read_text("utf-8"))
+        assert rule["spec"].keys() == tested.keys() == {"groups"}
+        for ours, theirs in zip(tested["groups"], rule["spec"]["groups"], strict=True):
+            assert list(map(_on_one_line, ours.pop("rules"))) == list(
+                map(_on_one_line, theirs["rules"])
+            )
+            assert ours.items() <= theirs.items()
+
+
+def _on_one_line(rule: Object) -> Object:
+    """kustomize's YAML gets line breaks more in folded text; they mean nothing in PromQL."""
+    return {**rule, "expr": " ".join(rule["expr"].split())}
+
+
+def test_the_rules_are_those_of_prometheus() -> None:
+    assert FILE.read_text("utf-8") == as_yaml(), "run python -m deploy.prometheus"
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu"])
+def test_grafanas_sidecar_finds_the_dashboard(overlay: str) -> None:
+    found = named(built(overlay), "ConfigMap", "emotion-stream-dashboard")
+    assert found["metadata"]["labels"] == {"grafana_dashboard": "1"}
+    (name,) = found["data"]
+    assert found["data"][name] == (DASHBOARDS / name).read_text("utf-8")
+    # `kubectl apply` writes all of it into an annotation, too, which holds 256 KiB.
+    assert len(json.dumps(found)) < 200_000
 
 
 def test_secrets_are_those_that_pods_and_keda_ask_for(tmp_path: Path) -> None:
