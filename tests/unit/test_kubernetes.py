@@ -155,6 +155,36 @@ def test_grace_is_longer_than_the_longest_stop() -> None:
     assert producer["terminationGracePeriodSeconds"] > SHUTDOWN_GRACE_S + SOCKET_TIMEOUT_S
 
 
+def test_an_outage_of_redis_is_shorter_than_their_patience() -> None:
+    """A container that ended is started again after pauses of up to 300 s."""
+    for name in ("emotion-worker", "emotion-producer"):
+        (container,) = named(BASE, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+        variables = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert float(variables["EMOTION_REDIS_TIMEOUT"]) > 300
+
+
+def test_a_new_version_replaces_workers_only_once_it_works() -> None:
+    worker = named(BASE, "Deployment", "emotion-worker")["spec"]
+    assert worker["strategy"] == {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert worker["minReadySeconds"] > 0
+    on_gpu = named(built("gpu"), "Deployment", "emotion-worker")["spec"]
+    assert on_gpu["strategy"] == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+
+
+def test_valkey_has_room_to_rewrite_its_file_and_is_not_evicted_first() -> None:
+    (container,) = named(BASE, "StatefulSet", "valkey")["spec"]["template"]["spec"]["containers"]
+    arguments, resources = container["args"], container["resources"]
+    data = _bytes_of(arguments[arguments.index("--maxmemory") + 1])
+    assert _bytes_of(resources["limits"]["memory"]) >= 3 * data
+    assert _bytes_of(resources["requests"]["memory"]) >= 1.25 * data
+
+
+def _bytes_of(size: str) -> int:
+    """Of Valkey's `1gb` and Kubernetes' `1536Mi`."""
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi|mb|gb)", size).groups()  # type: ignore[union-attr]
+    return int(number) * 2 ** (20 if unit in ("Mi", "mb") else 30)
+
+
 def test_two_producers_of_one_camera_never_run_at_once() -> None:
     producer = named(BASE, "Deployment", "emotion-producer")["spec"]
     assert producer["replicas"] == 1 and producer["strategy"] == {"type": "Recreate"}
