@@ -43,14 +43,6 @@ def test_each_file_is_valid_by_itself() -> None:
     broken["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
         validate([broken])
-    for kind, name in (("ScaledObject", "emotion-worker"), ("PodMonitor", "emotion-stream")):
-        broken = yaml.safe_load(yaml.safe_dump(named(BASE, kind, name)))
-        broken["spec"]["maxReplicas"] = 8
-        with pytest.raises(AssertionError, match="unknown fields"):
-            validate([broken])
-        broken["spec"] = {}
-        with pytest.raises(ValueError):
-            validate([broken])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
