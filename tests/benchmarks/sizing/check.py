@@ -1,4 +1,8 @@
-"""One cell of the plan, tried: as many cameras as this machine should bear, in real time."""
+"""One cell of the plan, tried: as many cameras as this machine should bear, in real time.
+
+It holds if every frame has its event, soon. The cores in use may be more than predicted: the costs
+are those at full speed, where batches are full.
+"""
 
 from __future__ import annotations
 

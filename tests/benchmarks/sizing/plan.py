@@ -11,7 +11,9 @@ from tests.benchmarks.sizing.costs import Cost, face_ms
 from tests.benchmarks.sizing.stream_memory import stream_bytes
 
 RATES = (5, 10, 15, 30)  # frames/s of a camera
-LOAD = 0.7  # of a core: above that frames wait for each other, and latency grows without bound
+# Of the frames that a core can do at most: above, they wait for each other, and latency grows
+# without bound. A core is busier than that: batches are smaller than at full speed, frames dearer.
+LOAD = 0.7
 BACKLOG = 256  # --max-backlog
 FACES = 1.0  # in every frame of the table
 
@@ -96,7 +98,7 @@ def need_table(costs: Sequence[Cost]) -> Table:
     """What an operator reads off; computed."""
     per_face = face_ms(costs)
     made = Table(
-        "cameras of", title=f"computed, at {LOAD:.0%} of a core", title_justify="left",
+        "cameras of", title=f"computed, at {LOAD:.0%} of what a core can do", title_justify="left",
         caption=FORMULAS.format(face_ms=per_face), caption_justify="left",
     )  # fmt: skip
     for column in ("frames/s", "cameras a worker's core", "cameras a Redis", "producer's cores",
