@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +28,7 @@ from rich.table import Table
 from contract.event import EmotionEvent
 from contract.keys import Keys
 from contract.wire import FIELD
-from deploy.local.child import Child, PartFailed
+from deploy.local.child import PartFailed
 from tests.benchmarks import machine
 from tests.benchmarks.footage import SHIPPED
 from tests.benchmarks.progress import say
@@ -72,8 +71,7 @@ def main() -> int:
     console.print(machine.headline(told))
     if busy := machine.busy(told):
         say(busy)
-    starts = measure(options.rounds, options.engines)
-    console.print(table(starts))
+    console.print(table(measure(options.rounds, options.engines)))
     return 0
 
 
@@ -140,17 +138,13 @@ def _events(system: System) -> float:
     reader = system.start(
         "reader", "consumer", "--format", "jsonl", "--from", "beginning", stdout=subprocess.PIPE
     )
-    line = _first_line(reader)
+    assert reader.process.stdout is not None
+    line = reader.process.stdout.readline()
     seconds = time.perf_counter() - began_s
     if not line.startswith("{"):
         raise PartFailed(reader.last_words())
     system.stop(reader)
     return seconds
-
-
-def _first_line(child: Child) -> str:
-    assert child.process.stdout is not None
-    return str(child.process.stdout.readline())
 
 
 def _view(system: System) -> float:
@@ -243,12 +237,12 @@ def table(starts: Sequence[Start]) -> Table:
     for column in ("seconds", "of it imports"):
         made.add_column(column, justify="right")
     for start in starts:
-        values: list[Any] = [start.seconds, start.imports]
         made.add_row(
             start.role,
             start.until,
-            *(Spread.of(some).text("{:.2f}") if some else "" for some in values),
-        )
+            *(Spread.of(some).text("{:.2f}") if some else ""
+              for some in (start.seconds, start.imports)),
+        )  # fmt: skip
     return made
 
 
