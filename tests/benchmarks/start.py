@@ -139,8 +139,9 @@ def _events(system: System) -> float:
         "reader", "consumer", "--format", "jsonl", "--from", "beginning", stdout=subprocess.PIPE
     )
     assert reader.process.stdout is not None
-    line = reader.process.stdout.readline()
-    seconds = time.perf_counter() - began_s
+    with reader.process.stdout as stdout:
+        line = stdout.readline()
+        seconds = time.perf_counter() - began_s
     if not line.startswith("{"):
         raise PartFailed(reader.last_words())
     system.stop(reader)
