@@ -75,6 +75,8 @@ def test_the_tables_say_what_was_measured_and_how_the_rest_is_computed() -> None
     roles = {"producer": 0.2, "worker": 1.0, "redis": 0.04, "reader": 0.02}
     tried = Check(10, 1.1, roles, {**roles, "worker": 1.1}, 1000, 995, None)
     assert "+10%" in shown(check_table(tried))
+    assert "overloaded" not in shown(check_table(tried))
+    assert "overloaded" in shown(check_table(replace(tried, events=900)))
 
 
 def test_scrambling_keeps_every_pixel_and_its_neighbours() -> None:

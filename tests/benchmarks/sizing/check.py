@@ -26,6 +26,7 @@ from tests.benchmarks.variant import Variant
 
 FPS = 10
 _SETTLE_S = 2.0
+_KEPT_UP = 0.98  # less of what was sent, and the machine is overloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ def check_table(result: Check) -> Table:
             for value in (result.latency.p50_s, result.latency.p95_s, result.latency.p99_s)
         )
         said = f"capture to event {p50:.0f} / {p95:.0f} / {p99:.0f} ms"
+    if result.events < _KEPT_UP * result.sent:
+        said += "\noverloaded: the plan does not hold, or the machine was busy with other things"
     made = Table(
         "cores of the", title_justify="left", caption_justify="left",
         title=f"tried: {result.cameras} cameras of {FPS} frames/s, {result.faces:.2f} faces",
