@@ -7,16 +7,15 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from contract.connect import check, connect, eviction_policy
 from contract.errors import EmotionStreamError, SourceError
-from contract.keys import Keys, partition_of
+from contract.layout_watch import LayoutWatch
 from contract.outage import patient_start
-from contract.partitions import agree_on_partitions, keep_partitions
+from contract.partitions import agree_on_layout
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.memory import keep_freed_memory
@@ -69,14 +68,15 @@ def _work(settings: ProducerSettings) -> int:
         client = connect(settings.redis, retries=0)
         stack.callback(client.close)
         check(client, settings.redis)
-        partitions = patient_start(
-            lambda: agree_on_partitions(client, settings.prefix, settings.partitions),
+        layout = patient_start(
+            lambda: agree_on_layout(client, settings.prefix, settings.partitions),
             settings.redis,
             settings.redis_timeout,
             stop.wait,
         )
-        if partitions is None:
+        if layout is None:
             return exit_code  # asked to stop first
+        layouts = stack.enter_context(LayoutWatch(client, settings.prefix, layout, says=True))
         if policy := eviction_policy(client):
             _log.warning("redis may evict frames, use noeviction", maxmemory_policy=policy)
         registry = CollectorRegistry()
@@ -106,7 +106,7 @@ def _work(settings: ProducerSettings) -> int:
             mode = settings.mode_for(is_file=source.kind == "file")
             publisher = Publisher(
                 client,
-                Keys(settings.prefix, partition_of(source.id, partitions)),
+                layouts,
                 source.id,
                 mode=mode,
                 metrics=metrics,
@@ -116,7 +116,6 @@ def _work(settings: ProducerSettings) -> int:
                 redis_timeout_s=settings.redis_timeout,
                 full_timeout_s=settings.full_timeout,
                 server=redacted(settings.redis),
-                announce=partial(keep_partitions, client, settings.prefix, partitions),
             )
             streams.append(
                 Stream(

@@ -19,8 +19,9 @@ from prometheus_client import CollectorRegistry
 from contract.artifact import find_artifact
 from contract.connect import check, connect, eviction_policy, is_cluster
 from contract.keys import Keys
+from contract.layout_watch import LayoutWatch
 from contract.outage import patient_start
-from contract.partitions import agree_on_partitions, keep_partitions
+from contract.partitions import agree_on_layout
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.logs import native_output_to_debug
@@ -69,6 +70,10 @@ def main(
         from worker.dead.cli import main as dead
 
         return dead(arguments[1:])
+    if arguments[:1] == ["partitions"]:
+        from worker.repartition.cli import main as partitions
+
+        return partitions(arguments[1:])
     work = partial(_work, build_analyser=build_analyser, lease_s=lease_s)
     return run_command(WorkerSettings, "emotion-worker", work, arguments)
 
@@ -80,35 +85,38 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
     client = connect(settings.redis, retries=0)
     check(client, settings.redis)
     stop = threading.Event()
-    partitions = patient_start(
-        lambda: agree_on_partitions(client, settings.prefix, settings.partitions),
+    layout = patient_start(
+        lambda: agree_on_layout(client, settings.prefix, settings.partitions),
         settings.redis,
         settings.redis_timeout,
         stop.wait,
     )
-    assert partitions is not None, "nobody sets `stop` yet"
+    assert layout is not None, "nobody sets `stop` yet"
+    layouts = LayoutWatch(client, settings.prefix, layout, says=True)
     if policy := eviction_policy(client):
         _log.warning("redis may evict frames, use noeviction", maxmemory_policy=policy)
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     health = Health(max_silence_s=90.0)
+
+    def make_queue(partition: int) -> RedisFrameQueue:
+        return RedisFrameQueue(
+            client,
+            Keys(settings.prefix, partition),
+            consumer,
+            lease_s=lease_s,
+            keep_events=settings.keep_events,
+            keep_dead=settings.keep_dead,
+            keep_dead_bytes=settings.keep_dead_mb * 2**20,
+            keep_dead_s=settings.keep_dead_days * 86_400,
+            # Or a reader that comes later would know of one partition only.
+            announce=layouts.look,
+        )
+
     queue = PartitionedQueue(
-        [
-            RedisFrameQueue(
-                client,
-                Keys(settings.prefix, partition),
-                consumer,
-                lease_s=lease_s,
-                keep_events=settings.keep_events,
-                keep_dead=settings.keep_dead,
-                keep_dead_bytes=settings.keep_dead_mb * 2**20,
-                keep_dead_s=settings.keep_dead_days * 86_400,
-                # Or a reader that comes later would know of one partition only.
-                announce=partial(keep_partitions, client, settings.prefix, partitions),
-            )
-            for partition in range(partitions)
-        ],
+        make_queue,
+        lambda: layouts.layout.streams,
         who=f"worker ({redacted(settings.redis)})",
         shared=not is_cluster(client),
         timeout_s=settings.redis_timeout,
@@ -119,6 +127,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
 
     with ExitStack() as stack:
         stack.callback(client.close)
+        stack.enter_context(layouts)
         if settings.metrics_port is not None:
             registry.register(PartitionCollector(queue.report))
             server = stack.enter_context(
@@ -162,7 +171,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
                 "ready",
                 worker=consumer,
                 redis=redacted(settings.redis),
-                partitions=partitions,
+                partitions=layout.partitions,
                 start_s=round(time.monotonic() - started_s, 1),
                 **model_info,
             )
