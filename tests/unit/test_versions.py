@@ -28,6 +28,7 @@ DECODERS: dict[str, Decode] = {
     "event_v1": decode_record,
     "event_v1_sharpness": decode_record,
     "source_v1": decode_record,
+    "source_v1_moved": decode_record,
     "smoothed_v1": decode_signal,
     "transition_v1": decode_signal,
 }
@@ -37,6 +38,7 @@ OPTIONAL = {
     "event_v1": {"id", "pts_ns"},
     "event_v1_sharpness": {"id", "pts_ns", "faces/sharpness"},
     "source_v1": {"frames"},
+    "source_v1_moved": {"frames", "moved"},
     "smoothed_v1": {"id", "pts_ns", "room"},
     "transition_v1": {"before"},
 }
