@@ -21,6 +21,7 @@ from contract.process.health import Health, HealthServer
 from contract.process.memory import keep_freed_memory
 from contract.process.settings import usable_cores
 from contract.process.stop import stop_on_signals
+from contract.process.tracing import open_tracer
 from contract.redact import redacted
 from producer.backoff import Backoff
 from producer.heartbeat import Heartbeat
@@ -32,6 +33,7 @@ from producer.settings import ProducerSettings
 from producer.source import Source, find_sources
 from producer.stream import Stream, StreamOptions
 from producer.supervisor import supervise
+from producer.traces import FrameTraces
 from producer.video import Video
 
 PROGRAM = "emotion-producer"
@@ -48,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _work(settings: ProducerSettings) -> int:
     keep_freed_memory()
     stop = stop_on_signals()
+    tracer = open_tracer(PROGRAM, settings.prefix)
     exit_code = 0
 
     def complain(error: EmotionStreamError) -> None:
@@ -67,6 +70,8 @@ def _work(settings: ProducerSettings) -> int:
     with ExitStack() as stack:
         client = connect(settings.redis, retries=0)
         stack.callback(client.close)
+        if tracer is not None:
+            stack.callback(tracer.close)
         check(client, settings.redis)
         layout = patient_start(
             lambda: agree_on_layout(client, settings.prefix, settings.partitions),
@@ -127,6 +132,7 @@ def _work(settings: ProducerSettings) -> int:
                     Backoff(base_s=_RECONNECT_BASE_S, cap_s=settings.reconnect_max),
                     recorder=Recorder(settings.record, source.id) if settings.record else None,
                     opened=cameras.get(source.id),
+                    traces=None if tracer is None else FrameTraces(tracer),
                 )
             )
         # Shutdown, in this order: each stream finishes its frame, closes its session and tells

@@ -116,7 +116,9 @@ class Publisher:
         """
         return self._sessions.open(frames_expected)
 
-    def publish(self, jpeg: Jpeg, *, captured_at_ns: int, pts_ns: int | None) -> Published | None:
+    def publish(
+        self, jpeg: Jpeg, *, captured_at_ns: int, pts_ns: int | None, trace: bytes | None = None
+    ) -> Published | None:
         """Publish the next frame; None when asked to stop before it was in.
 
         A session that Redis lost, or that moves to another partition, is replaced by a new one,
@@ -137,6 +139,7 @@ class Publisher:
                 height=jpeg.height,
                 image=jpeg.data,
                 max_age_ns=self._max_age_ns,
+                trace=trace,
             )
             try:
                 accepted = self._send(frame)

@@ -26,6 +26,7 @@ from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.logs import native_output_to_debug
 from contract.process.stop import stop_on_signals
+from contract.process.tracing import open_tracer
 from contract.redact import redacted
 from contract.wire import MAX_IMAGE_PIXELS
 from worker.frames import LEASE_S, RedisFrameQueue
@@ -34,6 +35,7 @@ from worker.metrics import PartitionCollector, WorkerMetrics
 from worker.outcome import FrameAnalyser
 from worker.partitions import PartitionedQueue
 from worker.settings import WorkerSettings
+from worker.traces import FrameTraces, both
 
 _log = structlog.get_logger()
 
@@ -82,6 +84,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
     started_s = time.monotonic()
     if settings.model is not None:
         find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
+    tracer = open_tracer("emotion-worker", settings.prefix)
     client = connect(settings.redis, retries=0)
     check(client, settings.redis)
     stop = threading.Event()
@@ -98,6 +101,11 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
+    observe_stage, observe_settled = metrics.observe_stage, metrics.observe_settled
+    traces = None if tracer is None else FrameTraces(tracer, consumer)
+    if traces is not None:
+        observe_stage = both(observe_stage, traces.stage)
+        observe_settled = both(observe_settled, traces.settled)
     health = Health(max_silence_s=90.0)
 
     def make_queue(partition: int) -> RedisFrameQueue:
@@ -120,7 +128,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
         who=f"worker ({redacted(settings.redis)})",
         shared=not is_cluster(client),
         timeout_s=settings.redis_timeout,
-        on_settled=metrics.observe_settled,
+        on_settled=observe_settled,
         on_outage=metrics.outages.inc,
         pause=stop.wait,
     )
@@ -128,6 +136,8 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
     with ExitStack() as stack:
         stack.callback(client.close)
         stack.enter_context(layouts)
+        if tracer is not None:
+            stack.callback(tracer.close)
         if settings.metrics_port is not None:
             registry.register(PartitionCollector(queue.report))
             server = stack.enter_context(
@@ -140,7 +150,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
 
         _set_library_limits()
         with native_output_to_debug():
-            analyser, model_info = build_analyser(settings, decoders, metrics.observe_stage)
+            analyser, model_info = build_analyser(settings, decoders, observe_stage)
         metrics.model.info(model_info)
 
         from worker.loop import LoopLimits, WorkerLoop
@@ -161,6 +171,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
                 max_attempts=settings.max_attempts,
             ),
             stop,
+            traces,
         )
         # Shutdown, in this order: stop reading, settle what is in hand (both inside run), stop
         # renewing leases, take our name off the group.
