@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -29,6 +30,7 @@ from contract.process.stop import stop_on_signals
 from contract.process.tracing import open_tracer
 from contract.redact import redacted
 from contract.wire import MAX_IMAGE_PIXELS
+from worker.delivery import Settlement
 from worker.frames import LEASE_S, RedisFrameQueue
 from worker.lease import LeaseKeeper
 from worker.metrics import PartitionCollector, WorkerMetrics
@@ -36,6 +38,9 @@ from worker.outcome import FrameAnalyser
 from worker.partitions import PartitionedQueue
 from worker.settings import WorkerSettings
 from worker.traces import FrameTraces, both
+
+if TYPE_CHECKING:
+    import redis
 
 _log = structlog.get_logger()
 
@@ -107,27 +112,12 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
         observe_stage = both(observe_stage, traces.stage)
         observe_settled = both(observe_settled, traces.settled)
     health = Health(max_silence_s=90.0)
-
-    def make_queue(partition: int) -> RedisFrameQueue:
-        return RedisFrameQueue(
-            client,
-            Keys(settings.prefix, partition),
-            consumer,
-            lease_s=lease_s,
-            keep_events=settings.keep_events,
-            keep_dead=settings.keep_dead,
-            keep_dead_bytes=settings.keep_dead_mb * 2**20,
-            keep_dead_s=settings.keep_dead_days * 86_400,
-            # Or a reader that comes later would know of one partition only.
-            announce=layouts.look,
-        )
-
-    queue = PartitionedQueue(
-        make_queue,
-        lambda: layouts.layout.streams,
-        who=f"worker ({redacted(settings.redis)})",
-        shared=not is_cluster(client),
-        timeout_s=settings.redis_timeout,
+    queue = _make_queue(
+        settings,
+        client,
+        layouts,
+        consumer,
+        lease_s=lease_s,
         on_settled=observe_settled,
         on_outage=metrics.outages.inc,
         pause=stop.wait,
@@ -191,6 +181,45 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
         queue.leave()
         _log.info("stopped", worker=consumer)
     return 0
+
+
+def _make_queue(
+    settings: WorkerSettings,
+    client: redis.Redis,
+    layouts: LayoutWatch,
+    consumer: str,
+    *,
+    lease_s: float,
+    on_settled: Callable[[Settlement, bool], None],
+    on_outage: Callable[[], None],
+    pause: Callable[[float], object],
+) -> PartitionedQueue:
+    """All partitions there are, and those that will be."""
+
+    def make(partition: int) -> RedisFrameQueue:
+        return RedisFrameQueue(
+            client,
+            Keys(settings.prefix, partition),
+            consumer,
+            lease_s=lease_s,
+            keep_events=settings.keep_events,
+            keep_dead=settings.keep_dead,
+            keep_dead_bytes=settings.keep_dead_mb * 2**20,
+            keep_dead_s=settings.keep_dead_days * 86_400,
+            # Or a reader that comes later would know of one partition only.
+            announce=layouts.look,
+        )
+
+    return PartitionedQueue(
+        make,
+        lambda: layouts.layout.streams,
+        who=f"worker ({redacted(settings.redis)})",
+        shared=not is_cluster(client),
+        timeout_s=settings.redis_timeout,
+        on_settled=on_settled,
+        on_outage=on_outage,
+        pause=pause,
+    )
 
 
 def _set_library_limits() -> None:
