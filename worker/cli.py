@@ -16,7 +16,6 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from contract.artifact import find_artifact
 from contract.connect import check, connect, eviction_policy, is_cluster
 from contract.keys import Keys
 from contract.outage import patient_start
@@ -75,8 +74,6 @@ def main(
 
 def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: float) -> int:
     started_s = time.monotonic()
-    if settings.model is not None:
-        find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
     client = connect(settings.redis, retries=0)
     check(client, settings.redis)
     stop = threading.Event()

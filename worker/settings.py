@@ -7,7 +7,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from contract.process.settings import Partitions, RedisTimeout, ServiceSettings, usable_cores
+from contract.process.settings import (
+    Model,
+    Partitions,
+    RedisTimeout,
+    ServiceSettings,
+    usable_cores,
+)
 from worker.engines.options import EngineName, Precision
 
 
@@ -40,7 +46,7 @@ class WorkerSettings(ServiceSettings):
     Every flag can be set in the environment: --batch-size is EMOTION_BATCH_SIZE.
     """
 
-    model: Path | None = Field(
+    model: Model = Field(
         None, description="classifier: a .keras file with its manifest beside it; the shipped "
         "FER+ model by default"
     )  # fmt: skip

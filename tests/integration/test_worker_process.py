@@ -223,9 +223,9 @@ def test_the_shared_counts_are_reported_by_one_worker(
         (["--redis", "redis://u:secret@127.0.0.1:1"], 1, "no Redis at redis://***@127.0.0.1:1"),
         (["--redis", "http://x"], 2, "http://x"),
         (["--model", "nowhere.keras"], 2, "nowhere.keras: no such model file"),
-        (["--batch-size", "0"], 2, "--batch-size: Input should be greater than or equal to 1"),
+        (["--batch-size", "0"], 2, "--batch-size: expected a whole number, at least 1"),
         (["--prefix", "a{b}"], 2, "--prefix: expected no braces"),
-        (["--redis-timeout", "inf"], 2, "--redis-timeout: Input should be"),
+        (["--redis-timeout", "inf"], 2, "--redis-timeout: expected a number"),
     ],
 )
 def test_what_cannot_work_ends_in_one_clear_line(
