@@ -68,6 +68,10 @@ def main(
         from worker.dead.cli import main as dead
 
         return dead(arguments[1:])
+    if arguments[:1] == ["check"]:
+        from worker.check.cli import main as check_all
+
+        return check_all(arguments[1:])
     work = partial(_work, build_analyser=build_analyser, lease_s=lease_s)
     return run_command(WorkerSettings, "emotion-worker", work, arguments)
 
@@ -126,7 +130,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
             _log.info("serving metrics", url=f"http://{settings.metrics_host}:{server.port}")
         decoders = stack.enter_context(ThreadPoolExecutor(settings.decoders, "decode"))
 
-        _set_library_limits()
+        set_library_limits()
         with native_output_to_debug():
             analyser, model_info = build_analyser(settings, decoders, metrics.observe_stage)
         metrics.model.info(model_info)
@@ -170,7 +174,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
     return 0
 
 
-def _set_library_limits() -> None:
+def set_library_limits() -> None:
     """What OpenCV, TensorFlow and JAX read from the environment when they are first imported."""
     # A second line behind the check of the JPEG's header.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS))

@@ -36,6 +36,7 @@ class WorkerSettings(ServiceSettings):
       emotion-worker --redis redis://127.0.0.1:6379
       emotion-worker --batch-size 32 --metrics-port 9101
       emotion-worker --model my_model.keras          (my_model.json beside it)
+      emotion-worker check                           would it work here, and how fast?
       emotion-worker dead list                       frames that could not be analysed
                                                      (emotion-worker dead --help)
 
