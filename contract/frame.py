@@ -39,7 +39,8 @@ class FrameMessage:
     width, height    pixels of `image`
     image            JPEG bytes
     max_age_ns       a worker drops the frame unread when it is older than this; None = never
-    trace            reserved for a trace context (W3C traceparent): nothing sets or reads it yet
+    trace            W3C traceparent of the producer's span, on frames that are traced; a reader
+                     takes anything else as none
     """
 
     source: str

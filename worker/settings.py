@@ -39,6 +39,8 @@ class WorkerSettings(ServiceSettings):
       emotion-worker check                           would it work here, and how fast?
       emotion-worker dead list                       frames that could not be analysed
                                                      (emotion-worker dead --help)
+      emotion-worker partitions 4                    share a running system's sources out
+                                                     anew (emotion-worker partitions --help)
 
     A Redis that is not there at the start ends it at once with exit code 1: whatever supervises it
     (systemd, compose, Kubernetes) starts it again. One that still loads its data, or goes away

@@ -189,6 +189,6 @@ def smoothed(
                 smoother = smoothers[record.event.source] = Smoother(options)
             yield from smoother.see(record)
             continue
-        if record.state != "started" and (ended := smoothers.pop(record.source, None)):
+        if record.is_end and (ended := smoothers.pop(record.source, None)):
             yield from ended.end(record.at_ns)
         yield record

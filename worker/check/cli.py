@@ -14,13 +14,14 @@ from contract.connect import check, connect
 from contract.console import discard
 from contract.errors import EmotionStreamError
 from contract.keys import Keys
+from contract.partitions import Layout
 from contract.process.command import run_command
 from contract.process.logs import native_output_to_debug
 from worker.check.rights import MAKE_USERS, look_at_rights
 from worker.check.row import Row, failed, not_tried, tried, warning
 from worker.check.server import LOOKS, Server
 from worker.check.settings import CheckSettings
-from worker.check.system import known_partitions, look_at_partitions
+from worker.check.system import known_layout, look_at_partitions
 from worker.check.table import print_json, print_table
 from worker.cli import set_library_limits
 
@@ -71,10 +72,10 @@ def _rows_of_redis(settings: CheckSettings) -> Iterator[Row]:
             yield tried("redis", server.reached, _REACH)
             for name, look in LOOKS.items():
                 yield tried(name, partial(look, server), _ASK)
-        partitions = settings.partitions or 1
+        layout = Layout(settings.partitions or 1)
         with suppress(EmotionStreamError):  # the last row says it
-            partitions = known_partitions(client, url, prefix) or partitions
-        keys = [Keys(prefix, place) for place in range(partitions)]
+            layout = known_layout(client, url, prefix) or layout
+        keys = [Keys(prefix, place) for place in range(layout.streams)]
         yield tried("rights", partial(look_at_rights, client, url, keys), MAKE_USERS)
         look = partial(look_at_partitions, client, url, prefix, settings.partitions)
         yield tried("partitions", look, _LOOK)

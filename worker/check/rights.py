@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # The commands on each key: those of the worker's scripts, which Redis checks one by one, and those
 # it gives itself. KEY stands for the key.
 COMMANDS = {
-    "config": ("HGET KEY f", "HSETNX KEY f v"),
+    "config": ("HMGET KEY f", "HSETNX KEY f v"),
     "frames": (
         "XREADGROUP GROUP g c STREAMS KEY >", "XAUTOCLAIM KEY g c 0 0", "XCLAIM KEY g c 0 0-1",
         "XACK KEY g 0-1", "XDEL KEY 0-1", "XPENDING KEY g", "XRANGE KEY - +",

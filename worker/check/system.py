@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from contract.connect import explained
 from contract.errors import UsageError
 from contract.keys import Keys
-from contract.partitions import read_partitions
+from contract.partitions import Layout, read_layout
 from contract.snapshot import read_snapshot
 from worker.check.row import Row, failed, ok
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import redis
 
 
-def known_partitions(client: redis.Redis, url: str, prefix: str) -> int | None:
-    """How many the system has; None before its first role. Raises `BrokerError`."""
+def known_layout(client: redis.Redis, url: str, prefix: str) -> Layout | None:
+    """What the system says of itself; None before its first role. Raises `BrokerError`."""
     with explained(url):
-        return read_partitions(client, prefix)
+        return read_layout(client, prefix)
 
 
 def look_at_partitions(client: redis.Redis, url: str, prefix: str, wanted: int | None) -> Row:
@@ -26,20 +26,22 @@ def look_at_partitions(client: redis.Redis, url: str, prefix: str, wanted: int |
 
     wanted    --partitions
     """
-    number = known_partitions(client, url, prefix)
-    if number is None:
+    layout = known_layout(client, url, prefix)
+    if layout is None:
         said = f"the system {prefix!r} is new: it will have {wanted or 1}"
         return ok("partitions", said)
-    if wanted not in (None, number):
-        error = UsageError(f"the system {prefix!r} has {number}, --partitions says {wanted}")
-        return failed("partitions", error, "leave the flag out, or use another --prefix")
+    if wanted not in (None, layout.partitions):
+        said = f"the system {prefix!r} has {layout.partitions}, --partitions says {wanted}"
+        advice = f"leave the flag out, or change the number: emotion-worker partitions {wanted}"
+        return failed("partitions", UsageError(said), advice)
     with explained(url):
-        snapshots = [read_snapshot(client, Keys(prefix, place)) for place in range(number)]
+        snapshots = [read_snapshot(client, Keys(prefix, place)) for place in range(layout.streams)]
+    more = f", streams of {layout.streams}" if layout.streams > layout.partitions else ""
     waiting = sum(snapshot.backlog for snapshot in snapshots)
     letters = sum(snapshot.dead_letters for snapshot in snapshots)
     workers = {worker.name for snapshot in snapshots for worker in snapshot.workers}
     return ok(
         "partitions",
-        f"{number} of the system {prefix!r}; frames that wait {waiting:,}, workers {len(workers)}, "
-        f"dead letters {letters:,}",
+        f"{layout.partitions} of the system {prefix!r}{more}; frames that wait {waiting:,}, "
+        f"workers {len(workers)}, dead letters {letters:,}",
     )
