@@ -79,7 +79,7 @@ class Server:
         programs = sorted({f"{node.program} {node.version}" for node in self.nodes})
         masters = f", {len(self.nodes)} masters" if len(self.nodes) > 1 else ""
         said = (
-            f"{' and '.join(programs)} at {self.url}{masters}, answers in {self.answer_ms:.1f} ms"
+            f"{' and '.join(programs)} at {self.url}{masters}, answers in {self.answer_ms:.2f} ms"
         )
         if any(node.is_too_old for node in self.nodes):
             oldest = " or ".join(f"{name} {a}.{b}" for name, (a, b) in _OLDEST.items())
