@@ -18,9 +18,9 @@ lock() { # TARGET FILE [--extra EXTRA ...]
     --generate-hashes --no-annotate --no-header --python-version 3.11 --python-platform linux
 }
 
-lock producer pyproject.toml --extra producer
-lock worker-cpu pyproject.toml --extra worker-cpu
-lock worker-gpu pyproject.toml --extra worker --extra gpu
+lock producer pyproject.toml --extra producer --extra otel
+lock worker-cpu pyproject.toml --extra worker-cpu --extra otel
+lock worker-gpu pyproject.toml --extra worker --extra gpu --extra otel
 lock consumer pyproject.toml --extra osc
 lock view pyproject.toml --extra view
 lock trainer pyproject.toml --extra train
