@@ -50,6 +50,7 @@ SETTINGS: Mapping[str, str] = {
     "ID": "1767225600000-0",
     "IDLE": "10s",
     "IMAGE": "face.jpg",
+    "INT8": "true",
     "JSON": "true",
     "JSONL": "people.jsonl",
     "KEEP_DEAD": "1000",
