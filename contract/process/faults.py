@@ -113,6 +113,8 @@ def example_of(key: str, field: FieldInfo) -> str | None:
     for kind in _kinds(field.annotation):
         if get_origin(kind) is Literal:
             return str(get_args(kind)[0])
+        if kind is bool:
+            return "true"
     return SETTINGS.get(key.upper())
 
 
