@@ -64,7 +64,9 @@ class ExportSettings(ProcessSettings):
         description="logits are divided by it, so that scores are calibrated; 1 by default",
     )
     calibrate: Path | None = Field(
-        None, description="a pack: fit the temperature on its validation part"
+        None,
+        examples=["mine.pack"],
+        description="a pack: fit the temperature on its validation part",
     )
     output: Literal["logits", "probabilities"] = Field(
         "logits", description="probabilities: the model ends in a softmax"

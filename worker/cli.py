@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import structlog
 from prometheus_client import CollectorRegistry
 
-from contract.artifact import find_artifact
 from contract.connect import check, connect, eviction_policy, is_cluster
 from contract.keys import Keys
 from contract.layout_watch import LayoutWatch
@@ -77,6 +76,10 @@ def main(
         from worker.dead.cli import main as dead
 
         return dead(arguments[1:])
+    if arguments[:1] == ["check"]:
+        from worker.check.cli import main as check_all
+
+        return check_all(arguments[1:])
     if arguments[:1] == ["partitions"]:
         from worker.repartition.cli import main as partitions
 
@@ -87,8 +90,6 @@ def main(
 
 def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: float) -> int:
     started_s = time.monotonic()
-    if settings.model is not None:
-        find_artifact(settings.model)  # a wrong path is said at once, not after TensorFlow's start
     tracer = open_tracer("emotion-worker", settings.prefix)
     client = connect(settings.redis, retries=0)
     check(client, settings.redis)
@@ -138,7 +139,7 @@ def _work(settings: WorkerSettings, *, build_analyser: BuildAnalyser, lease_s: f
             _log.info("serving metrics", url=f"http://{settings.metrics_host}:{server.port}")
         decoders = stack.enter_context(ThreadPoolExecutor(settings.decoders, "decode"))
 
-        _set_library_limits()
+        set_library_limits()
         with native_output_to_debug():
             analyser, model_info = build_analyser(settings, decoders, observe_stage)
         metrics.model.info(model_info)
@@ -222,7 +223,7 @@ def _make_queue(
     )
 
 
-def _set_library_limits() -> None:
+def set_library_limits() -> None:
     """What OpenCV, TensorFlow and JAX read from the environment when they are first imported."""
     # A second line behind the check of the JPEG's header.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS))
