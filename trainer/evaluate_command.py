@@ -23,8 +23,8 @@ def run_evaluate(settings: EvaluateSettings) -> int:
     packs = [Pack.open(path) for path in settings.packs]
     if settings.out is not None and settings.out.exists() and not settings.out.is_dir():
         raise UsageError(f"--out {settings.out}: expected a folder, got a file")
-    if settings.record and settings.limit is not None:
-        raise UsageError("--record and --limit: expected one of the two: a part is no measurement")
+    if settings.into_manifest and settings.limit is not None:
+        raise UsageError("--into-manifest and --limit: expected one of the two: a part is no measurement")
     terminal = Console(stderr=True)
 
     def measured(network: Runs, pack: Pack, what: str = "measuring") -> Measurement:
@@ -44,7 +44,7 @@ def run_evaluate(settings: EvaluateSettings) -> int:
     if settings.out is not None:
         card = write_all(settings.out, manifest, found, packs[0].header.side_px, quantised)
         terminal.print(f"{card} and what it shows", highlight=False)
-    if settings.record:
+    if settings.into_manifest:
         record(path.with_suffix(".json"), found, quantised)
     if settings.format == "json":
         print(as_json(manifest, found, quantised))

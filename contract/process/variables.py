@@ -57,6 +57,7 @@ SETTINGS: Mapping[str, str] = {
     "KEEP_DEAD_DAYS": "7",
     "KEEP_DEAD_MB": "256",
     "KEEP_EVENTS": "100000",
+    "INTO_MANIFEST": "true",
     "KEEP_PUBLISHED": "100000",
     "LABELS": "calm,glad,sad",
     "LABEL_MAP": "names.toml",

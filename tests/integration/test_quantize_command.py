@@ -114,7 +114,7 @@ def test_both_forms_are_measured_and_the_manifest_says_it(
     model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pack = packed(faces, tmp_path / "mine.pack")
-    command = ["evaluate", str(model), str(pack), "--int8", "--record"]
+    command = ["evaluate", str(model), str(pack), "--int8", "--into-manifest"]
     assert main(command) == 2
     assert "--int8: mine has no int8 form: emotion-trainer quantize" in capsys.readouterr().err
     assert main(["quantize", "--faces", str(pack), "--model", str(model)]) == 0
@@ -122,7 +122,7 @@ def test_both_forms_are_measured_and_the_manifest_says_it(
     assert before.int8 is not None
     capsys.readouterr()
     assert main([*command, "--limit", "3"]) == 2
-    assert "--record and --limit: expected one of the two" in capsys.readouterr().err
+    assert "--into-manifest and --limit: expected one of the two" in capsys.readouterr().err
 
     assert main([*command, "--format", "json", "--out", str(tmp_path / "report")]) == 0
     report = json.loads(capsys.readouterr().out)
