@@ -24,7 +24,9 @@ def run_evaluate(settings: EvaluateSettings) -> int:
     if settings.out is not None and settings.out.exists() and not settings.out.is_dir():
         raise UsageError(f"--out {settings.out}: expected a folder, got a file")
     if settings.into_manifest and settings.limit is not None:
-        raise UsageError("--into-manifest and --limit: expected one of the two: a part is no measurement")
+        raise UsageError(
+            "--into-manifest and --limit: expected one of the two: a part is no measurement"
+        )
     terminal = Console(stderr=True)
 
     def measured(network: Runs, pack: Pack, what: str = "measuring") -> Measurement:
