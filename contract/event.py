@@ -122,7 +122,7 @@ class EmotionEvent:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
         fields = self.to_dict()
         wire.require_all(fields, _EVENT)
-        return wire.pack(fields, limit=wire.MAX_EVENT_BYTES)
+        return wire.pack(wire.to_send(fields), limit=wire.MAX_EVENT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class SourceRecord:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
         fields = self.to_dict()
         wire.require_all(fields, _SOURCE)
-        return wire.pack(fields, limit=wire.MAX_EVENT_BYTES)
+        return wire.pack(wire.to_send(fields), limit=wire.MAX_EVENT_BYTES)
 
 
 Record = EmotionEvent | SourceRecord
@@ -175,9 +175,8 @@ Record = EmotionEvent | SourceRecord
 
 def decode_record(entry: wire.Entry) -> Record:
     """The event or source record in an entry of the events stream. Raises `DecodeError`."""
-    return record_from_dict(
-        wire.unpack(entry, limit=wire.MAX_EVENT_BYTES, containers=wire.MAX_EVENT_CONTAINERS)
-    )
+    message = wire.unpack(entry, limit=wire.MAX_EVENT_BYTES, containers=wire.MAX_EVENT_CONTAINERS)
+    return record_from_dict(wire.current(message))
 
 
 def record_from_dict(message: Mapping[str, Any]) -> Record:

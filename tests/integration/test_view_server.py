@@ -112,6 +112,18 @@ def test_sources_of_all_partitions_are_shown(redis_url: str, redis_client: redis
     assert pictured(LiveView(redis_url, port=0), redis_client) == 6
 
 
+def test_partitions_that_come_while_a_page_is_open_are_shown(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    with LiveView(redis_url, port=0) as view, Page(view.port) as page:
+        early = Camera(redis_client, "cam0")
+        with early.running():
+            page.until(lambda state: source(state, "cam0").get("picture"))
+        late = next(f"cam{n}" for n in range(1, 99) if partition_of(f"cam{n}", 3) == 2)
+        with Camera(redis_client, late, partitions=3).running():
+            page.until(lambda state: source(state, late).get("picture"))
+
+
 def test_a_camera_that_is_lost_and_a_file_that_is_over_are_told_from_one_that_is_up(
     view: LiveView, camera: Camera
 ) -> None:
