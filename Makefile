@@ -9,7 +9,7 @@ JOBS   ?= 4
 ROUNDS ?= 1
 MINUTES ?= 30
 
-.PHONY: help demo test check format bench chaos soak scale images clean
+.PHONY: help demo test check format bench chaos soak scale images audit clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -48,6 +48,9 @@ scale: $(VENV)/dev.stamp ## workers come and go with 1 -> 20 -> 0 cameras, as KE
 images: $(VENV)/dev.stamp ## install and try what each image holds, without a container; IMAGES="producer view"
 	@$(BIN)/python -m tests.images $(IMAGES)
 	@EMOTION_TEST_IMAGES=1 $(BIN)/python -m pytest -q tests/integration/test_images.py
+
+audit: $(VENV)/dev.stamp ## known vulnerabilities of what the images install; AUDIT="--vulnerability-service osv"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/images/audit.sh $(AUDIT)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -123,10 +123,12 @@ class _Source:
         return signals
 
     def mark(self, record: SourceRecord) -> list[Signal]:
-        if record.state == "started":
-            return [record]
-        self._tracker.leave()
-        return [*self._end(record.at_ns), record]
+        self._tracker.mark(record)
+        if record.moved:
+            return []  # nothing happened that anybody could see
+        if record.is_end:
+            return [*self._end(record.at_ns), record]
+        return [record]
 
     def fall_silent(self, silence_s: float) -> list[Signal]:
         return self._end(self._last_ns + round(silence_s * 1e9))

@@ -133,7 +133,9 @@ class Member:
             return Batch([], Missed(self._take_missed()))
         raw, missed, exact, last_id = reply
         self._at = self.wake_after = last_id.decode()
-        return Batch(entries_of(raw), Missed(self._take_missed() + missed, exact=bool(exact)))
+        entries = entries_of(raw)
+        missing = Missed(self._take_missed() + missed, exact=bool(exact))
+        return Batch(entries, missing, at_end=len(entries) < count)
 
     def _take_missed(self) -> int:
         missed, self._missed = self._missed, 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from consumer.sinks.midi_file import midi_file
+from consumer.sinks.udp import UdpAddress
 from consumer.steady_settings import SteadySettings
 from consumer.units import Hertz, Seconds
 from contract.affect import Range
+from contract.errors import UsageError
 
 
 class PlaySettings(SteadySettings):
@@ -56,6 +58,16 @@ class PlaySettings(SteadySettings):
     range: Literal["-1..1", "0..1"] = Field(
         "-1..1", description="of valence and arousal in OSC, CSV and tables"
     )
+
+    @field_validator("osc")
+    @classmethod
+    def _osc(cls, value: list[str]) -> list[str]:
+        for text in value:
+            try:
+                UdpAddress.parse(text)
+            except UsageError as error:
+                raise ValueError(str(error).removeprefix("--osc ")) from None
+        return value
 
     @property
     def has_sinks(self) -> bool:

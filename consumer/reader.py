@@ -19,7 +19,7 @@ from consumer.subscription import Delivery, Subscription
 from consumer.tail import Tail
 from contract.connect import check, check_url, connect
 from contract.errors import DecodeError, EventsMissed, UsageError
-from contract.event import EmotionEvent, Record, decode_record
+from contract.event import EmotionEvent, Record, SourceRecord, decode_record
 from contract.keys import DEFAULT_PREFIX
 from contract.outage import patient_start
 from contract.redact import redacted
@@ -39,7 +39,8 @@ class EventReader:
                 play(event)
 
     With several partitions there is a stream for each: a source is in one of them, and nothing is
-    said about the order of events in two. `last_id` is a place in one stream, so resume by a group.
+    said about the order of events in two. Of a source that moves to another one, the old session
+    comes before the new. `last_id` is a place in one stream, so resume by a group.
 
     ``for event in reader`` gives every `EmotionEvent`; ``for record in reader.records()`` also the
     `SourceRecord` of a source that started, ended or went offline. One thread iterates; any thread
@@ -185,8 +186,10 @@ class EventReader:
                 self._tell_missed()  # before the events that come after the gap
             delivery = self._subscription.take()
             if delivery is not None:
-                record = self._accept(delivery)
-                if record is not None:
+                record = self._decode(delivery)
+                if self._is_held(delivery, record):
+                    continue
+                if record is not None and self._accepts(record):
                     self._in_hand = delivery
                     self.last_id = delivery.entry_id.decode()
                     return record
@@ -276,21 +279,29 @@ class EventReader:
         self.done_id = delivery.entry_id.decode()
         self._subscription.finish(delivery)
 
-    def _accept(self, delivery: Delivery) -> Record | None:
-        """The record, unless nobody wants it."""
+    def _decode(self, delivery: Delivery) -> Record | None:
         try:
-            record = decode_record(delivery.entry)
+            return decode_record(delivery.entry)
         except DecodeError as error:
             if not self.undecodable[error.reason]:
                 _log.warning("skipping entries that are no events (%s): %s", error.reason, error)
             self.undecodable[error.reason] += 1
             return None
+
+    def _is_held(self, delivery: Delivery, record: Record | None) -> bool:
+        """Whether it must wait for what came before it in another stream."""
+        if not isinstance(record, SourceRecord) or not record.moved or record.state != "started":
+            return False
+        return self._subscription.hold(delivery, record.at_ns)
+
+    def _accepts(self, record: Record) -> bool:
+        """Whether somebody wants it."""
         if self._sources is not None and record.source not in self._sources:
-            return None
+            return False
         if self._seen.is_repeat(record):
             self.repeats += 1
-            return None
-        return record
+            return False
+        return True
 
     def _tell_missed(self, *, may_raise: bool = True) -> None:
         untold, self._subscription.missed = self._subscription.missed, []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from consumer.play_settings import PlaySettings
+from contract.process.faults import Conflict
 from contract.process.settings import ProcessSettings
 
 
@@ -43,8 +45,10 @@ class ShowSettings(PlaySettings):
         fields = PlaySettings.model_fields.keys() - ProcessSettings.model_fields.keys()
         return sorted("--" + name.replace("_", "-") for name in fields & self.model_fields_set)
 
-    @model_validator(mode="after")
-    def _csv_of_people(self) -> Self:
+    def conflicts(self) -> Iterator[Conflict]:
         if self.format == "csv" and not self.smoothed:
-            raise ValueError("--format csv: a row is a person, so it needs --smoothed")
-        return self
+            yield Conflict(
+                ("format", "smoothed"),
+                "--format csv: a row is a person, so it needs --smoothed",
+                "SMOOTHED=true",
+            )

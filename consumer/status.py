@@ -12,7 +12,7 @@ from rich.text import Text
 
 from contract.console import Console, data_size
 from contract.keys import Keys
-from contract.partitions import read_partitions
+from contract.partitions import Layout, read_layout
 from contract.snapshot import Snapshot, SourceStatus, WorkerStatus, read_snapshot
 
 if TYPE_CHECKING:
@@ -44,7 +44,14 @@ class Status:
 
     @property
     def sources(self) -> list[SourceStatus]:
-        return [source for snapshot in self.partitions for source in snapshot.sources]
+        """Each once, with its newest session: it may have lived in other partitions before."""
+        newest: dict[str, SourceStatus] = {}
+        for snapshot in self.partitions:
+            for source in snapshot.sources:
+                known = newest.get(source.source)
+                if known is None or known.at_ns < source.at_ns:
+                    newest[source.source] = source
+        return [newest[name] for name in sorted(newest)]
 
     @property
     def workers(self) -> list[WorkerStatus]:
@@ -94,9 +101,9 @@ class Status:
 def read_status(client: redis.Redis, prefix: str) -> Status:
     """The counts of each partition belong to one moment. Raises redis's own errors, and
     `BrokerError`."""
-    partitions = read_partitions(client, prefix) or 1
+    layout = read_layout(client, prefix) or Layout()
     snapshots = tuple(
-        read_snapshot(client, Keys(prefix, partition)) for partition in range(partitions)
+        read_snapshot(client, Keys(prefix, partition)) for partition in range(layout.streams)
     )
     return Status(snapshots, time.time_ns())
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from consumer.chain import ChainOptions
 from consumer.people.gate import GateOptions
@@ -58,8 +58,18 @@ class SteadySettings(ProcessSettings):
         'like {"neutral": [0, 0.1]}',
     )
 
+    @field_validator("affect")
+    @classmethod
+    def _affect(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                read_coordinates(value)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return value
+
     def chain_options(self) -> ChainOptions:
-        """How records become signals. Raises `UsageError` for a table that cannot be used."""
+        """How records become signals. Raises `UsageError` if the table has become unusable."""
         return ChainOptions(
             lateness_s=self.lateness,
             merge=self.merge,

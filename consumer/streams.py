@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 from consumer.progress import Missed, Start
 from consumer.tail import Batch
 from contract.keys import Keys
-from contract.partitions import read_partitions
+from contract.layout_watch import LayoutWatch
 
 if TYPE_CHECKING:
     import redis
-
-_LOOK_EVERY_S = 0.5
 
 
 class Stream(Protocol):
@@ -34,7 +32,7 @@ class EventStreams:
     """One stream for each partition, made by `make` from its key and where to start.
 
     A reader may come before the first producer and worker, who decide how many partitions there
-    are. Every system has the first; the others are looked for until their number is known.
+    are, and their number may change while it reads. Every system has the first.
     """
 
     def __init__(
@@ -44,30 +42,29 @@ class EventStreams:
         start: Start,
         make: Callable[[str, Start], Stream],
     ) -> None:
-        self._client = client
+        self._layouts = LayoutWatch(client, prefix, None, says=False)
         self._prefix = prefix
         self._start = start
         self._make = make
-        self._is_complete = False
-        self._next_look_s = 0.0
+        self._made = 0
 
     def first(self) -> list[Stream]:
         """Those there are now. Raises redis's own errors, and `BrokerError`."""
-        number = read_partitions(self._client, self._prefix)
-        self._is_complete = number is not None
-        return self._streams(range(number or 1), self._start)
+        self._layouts.look()
+        streams = self._new(self._start)
+        self._layouts.start()
+        return streams
 
-    def more(self, now_s: float) -> list[Stream]:
-        """Those that have come since, at monotonic `now_s`; mostly none. Raises redis's own errors,
-        and `BrokerError`."""
-        if self._is_complete or now_s < self._next_look_s:
-            return []
-        self._next_look_s = now_s + _LOOK_EVERY_S
-        number = read_partitions(self._client, self._prefix)
-        self._is_complete = number is not None
+    def more(self) -> list[Stream]:
+        """Those that have come since; mostly none. Asks nobody."""
         # From their beginning: all that is in them came after the reader.
-        start = "beginning" if self._start == "now" else self._start
-        return self._streams(range(1, number or 1), start)
+        return self._new("beginning" if self._start == "now" else self._start)
 
-    def _streams(self, partitions: Iterable[int], start: Start) -> list[Stream]:
-        return [self._make(Keys(self._prefix, number).events, start) for number in partitions]
+    def close(self) -> None:
+        """Look for no more."""
+        self._layouts.close()
+
+    def _new(self, start: Start) -> list[Stream]:
+        new = range(self._made, self._layouts.layout.streams)
+        self._made = max(self._made, new.stop)
+        return [self._make(Keys(self._prefix, number).events, start) for number in new]

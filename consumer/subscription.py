@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from consumer.holds import Holds
 from consumer.progress import Missed
 from consumer.streams import EventStreams, Stream
 from contract.connect import MAX_BLOCK_S, POLL_S, REFUSED, is_cluster, probe
@@ -83,13 +84,14 @@ class Subscription:
         self.missed: list[Missed] = []
         self.back_at_s = 0.0
         self._shared = not is_cluster(client)
-        self._outages = Outages(who, [], timeout_s, self._probe, shared=self._shared)
-        self._outages_before = 0
+        self._outages = Outages(who, timeout_s, self._probe, shared=self._shared)
+        self._holds: Holds[Delivery] = Holds()
+        self._passes: Delivery | None = None  # was held, and need not be again
 
     @property
     def outages(self) -> int:
         """How many times a server did not answer and was waited for."""
-        return self._outages_before + self._outages.count
+        return self._outages.count
 
     def open(self, streams: list[Stream]) -> None:
         """Find the place to start in the first `streams`; in one whose server is away, when it is
@@ -110,31 +112,42 @@ class Subscription:
         """Whether there is nothing in hand that we may be sure of."""
         if self._fetched and self._is_stale():
             self._fetched.clear()
+            self._holds.clear()
             for stream in self._streams:
                 stream.look_again()
         return not self._fetched
 
     def fetch(self) -> None:
         """Acknowledge what is done and get what is there; does not wait for more."""
-        self._look_for_more()
+        self._add(self._found.more())
         self._acknowledge()
         unacknowledged = {id(delivery.stream) for delivery in self._done}
         for place, stream in enumerate(self._streams):
             # Asked only now: one that failed a moment ago may have told of this one, too.
             if not self._outages.is_usable(place) or id(stream) in unacknowledged:
                 continue
-            if not self._open(place):
+            if place in self._holds or not self._open(place):
                 continue
             batch = self._ask(place, partial(stream.fetch, self._batch))
             if batch is not None:
                 self._note(batch.missed)
                 self._fetched.extend(Delivery(stream, *entry) for entry in batch.entries)
+                if batch.at_end:
+                    self._holds.was_read(place)
         self._fetched_at_s = time.monotonic()
+        released = self._holds.release(self._fetched_at_s)
+        if released:  # after what came from the others
+            self._passes = released[0]
+            self._fetched.extend(released)
 
     def wait(self, longest_s: float) -> None:
         """Until there is something to fetch, at most `longest_s` and `MAX_BLOCK_S`."""
         longest_s = min(longest_s, MAX_BLOCK_S)
-        places = [place for place in self._outages.usable() if place in self._opened]
+        places = [
+            place
+            for place in self._outages.usable()
+            if place in self._opened and place not in self._holds
+        ]
         if not places:
             self._pause(min(longest_s, self._outages.wait_s()))
         elif len(places) > 1 and is_cluster(self._client):
@@ -145,6 +158,19 @@ class Subscription:
     def take(self) -> Delivery | None:
         """The next entry in hand, if any."""
         return self._fetched.popleft() if self._fetched else None
+
+    def hold(self, delivery: Delivery, at_ns: int) -> bool:
+        """Put it back, because with it a session begins, at `at_ns`, that came from another stream:
+        it is handed out again when those were read. False if there is nothing to wait for."""
+        if delivery is self._passes or len(self._streams) == 1:
+            return False
+        mine = [item for item in self._fetched if item.stream is delivery.stream]
+        rest = [item for item in self._fetched if item.stream is not delivery.stream]
+        place = self._streams.index(delivery.stream)
+        others = set(range(len(self._streams))) - {place}
+        self._holds.add(place, [delivery, *mine], others, at_ns=at_ns, now_s=time.monotonic())
+        self._fetched = deque(rest)
+        return True
 
     def finish(self, delivery: Delivery) -> None:
         """This entry is done."""
@@ -174,27 +200,14 @@ class Subscription:
                 with suppress(BrokerError):  # we are going anyway
                     self._outages.failed(place, error, began_s)
         self._outages.close()
+        self._found.close()
         self._done.clear()
         self._fetched.clear()
 
-    def _look_for_more(self) -> None:
-        began_s = time.monotonic()
-        try:
-            self._add(self._found.more(began_s))
-        except REFUSED as error:
-            # In a cluster it is a node that may have none of our streams.
-            if self._shared:
-                self._outages.failed(0, error, began_s)
-
     def _add(self, streams: list[Stream]) -> None:
-        if streams:
-            self._outages_before = self.outages
-            self._streams += streams
-            names = [stream.key for stream in self._streams]
-            self._outages.close()
-            self._outages = Outages(
-                self._who, names, self._timeout_s, self._probe, shared=self._shared
-            )
+        for stream in streams:
+            self._streams.append(stream)
+            self._outages.add(stream.key)
 
     def _probe(self, place: int) -> None:
         probe(self._client, self._streams[place].key)

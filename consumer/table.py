@@ -75,6 +75,8 @@ class EventTable(Unhurried):
 def source_row(record: SourceRecord) -> tuple[str, str, Text]:
     """The last three columns of a source record: no number, no latency, what happened."""
     what: str = record.state
+    if record.moved:
+        what = "moved here" if record.state == "started" else "moves to another partition"
     if record.frames is not None:
         frames = "1 frame" if record.frames == 1 else f"{record.frames:,} frames"
         what = f"{what}, {'expects' if record.state == 'started' else 'after'} {frames}"

@@ -19,10 +19,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entries in stream order (id, fields), and what was missed before or among them."""
+    """Entries in stream order (id, fields), and what was missed before or among them; `at_end` if
+    there were no more just then."""
 
     entries: Sequence[tuple[bytes, Entry]]
     missed: Missed
+    at_end: bool = False
 
 
 def entries_of(raw: Sequence[Any]) -> list[tuple[bytes, Entry]]:
@@ -63,8 +65,9 @@ class Tail:
             self._progress.rewind(state)
             entries, state = self._read(count)
         last = parse_id(entries[-1][0]) if entries else None
-        missed = self._progress.advance(state, len(entries), last, end=len(entries) < count)
-        return Batch(entries, missed)
+        at_end = len(entries) < count
+        missed = self._progress.advance(state, len(entries), last, end=at_end)
+        return Batch(entries, missed, at_end)
 
     def acknowledge(self, entry_ids: Iterable[bytes]) -> None:
         """Nothing to do: nobody keeps a list."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from contract import wire
+from contract.crop import CropRule
 from contract.errors import ArtifactError
 
 FORMAT = 1
@@ -58,8 +59,8 @@ class Int8:
             source_sha256=raw["source_sha256"].lower(),
             xml_sha256=raw["xml_sha256"].lower(),
             bin_sha256=raw["bin_sha256"].lower(),
-            made=dict(raw.get("made", {})),
-            measured=dict(raw.get("measured", {})),
+            made=_map(raw, "made"),
+            measured=_map(raw, "measured"),
         )
 
 
@@ -74,9 +75,15 @@ class ModelManifest:
     input_shape    (height, width, channels) of one face crop, gray values 0..255
     output         "logits" (a temperature applies) or "probabilities"
     temperature    logits are divided by it before the softmax, so that scores are calibrated
-    made           how it was made: data, recipe, licence
-    measured       what it scored, and on what
+    crop           how faces are cut for it; the worker refuses a rule that is not its own
+    recipe         what it was trained by: the recipe's name, its values, seed, epochs
+    data           "trained_on" and "calibrated_on": name and fingerprint of a pack each
+    versions       of what trained and what exported it
+    made           more of how it was made, in its maker's words: architecture, licence
+    measured       what it scored: a map for each set of faces
     int8           its int8 form, if it has one
+
+    What is not known is absent: nothing from `crop` on need be there.
     """
 
     name: str
@@ -86,6 +93,10 @@ class ModelManifest:
     input_shape: tuple[int, int, int] = (96, 96, 1)
     output: str = "logits"
     temperature: float = 1.0
+    crop: CropRule | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
     int8: Int8 | None = None
@@ -98,7 +109,7 @@ class ModelManifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest as JSON."""
-        fields = {key: value for key, value in asdict(self).items() if value is not None}
+        fields = {key: value for key, value in asdict(self).items() if value not in (None, {})}
         path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
     @classmethod
@@ -122,8 +133,12 @@ class ModelManifest:
                 input_shape=_shape(raw["input_shape"]),
                 output=wire.one_of("logits", "probabilities")(raw["output"]),
                 temperature=wire.number(1e-3, 1e3)(raw["temperature"]),
-                made=dict(raw.get("made", {})),
-                measured=dict(raw.get("measured", {})),
+                crop=CropRule.decode(raw["crop"]) if "crop" in raw else None,
+                recipe=_map(raw, "recipe"),
+                data=_map(raw, "data"),
+                versions=_map(raw, "versions"),
+                made=_map(raw, "made"),
+                measured=_map(raw, "measured"),
                 int8=Int8.decode(raw["int8"]) if "int8" in raw else None,
             )
         except KeyError as error:
@@ -211,6 +226,13 @@ def file_sha256(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _map(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"{key}: expected a map, got {type(value).__name__}")
+    return value
 
 
 def _shape(value: Any) -> tuple[int, int, int]:

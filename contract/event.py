@@ -122,7 +122,7 @@ class EmotionEvent:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
         fields = self.to_dict()
         wire.require_all(fields, _EVENT)
-        return wire.pack(fields, limit=wire.MAX_EVENT_BYTES)
+        return wire.pack(wire.to_send(fields), limit=wire.MAX_EVENT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,8 @@ class SourceRecord:
     frames   in `started`: how many the container expects, None if unknown; in `ended` and
              `offline`: how many frames of this session were captured, so that a reader knows
              when it has them all
+    moved    the source goes on in another partition (`ended`), or comes from one (`started`):
+             nothing happened to the camera, and nobody left its picture
     """
 
     source: str
@@ -139,10 +141,16 @@ class SourceRecord:
     state: SourceState
     at_ns: int
     frames: int | None = None
+    moved: bool = False
+
+    @property
+    def is_end(self) -> bool:
+        """Whether nothing more comes of the source for now."""
+        return self.state != "started" and not self.moved
 
     def to_dict(self) -> dict[str, Any]:
         """The message as plain values: what msgpack and JSON lines hold, with the same names."""
-        return {
+        fields = {
             "v": wire.VERSION,
             "kind": "source",
             "source": self.source,
@@ -151,12 +159,15 @@ class SourceRecord:
             "at_ns": self.at_ns,
             "frames": self.frames,
         }
+        if self.moved:
+            fields["moved"] = True
+        return fields
 
     def encode(self) -> bytes:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
         fields = self.to_dict()
         wire.require_all(fields, _SOURCE)
-        return wire.pack(fields, limit=wire.MAX_EVENT_BYTES)
+        return wire.pack(wire.to_send(fields), limit=wire.MAX_EVENT_BYTES)
 
 
 Record = EmotionEvent | SourceRecord
@@ -164,9 +175,8 @@ Record = EmotionEvent | SourceRecord
 
 def decode_record(entry: wire.Entry) -> Record:
     """The event or source record in an entry of the events stream. Raises `DecodeError`."""
-    return record_from_dict(
-        wire.unpack(entry, limit=wire.MAX_EVENT_BYTES, containers=wire.MAX_EVENT_CONTAINERS)
-    )
+    message = wire.unpack(entry, limit=wire.MAX_EVENT_BYTES, containers=wire.MAX_EVENT_CONTAINERS)
+    return record_from_dict(wire.current(message))
 
 
 def record_from_dict(message: Mapping[str, Any]) -> Record:
@@ -262,4 +272,5 @@ _SOURCE: wire.Checks = {
     "state": wire.one_of(*get_args(SourceState)),
     "at_ns": _time_ns,
     "frames": wire.optional(wire.integer(0)),
+    "moved": lambda value: value is not None and wire.boolean(value),
 }

@@ -9,7 +9,8 @@ from contract import wire
 from contract.errors import DecodeError, EncodeError
 from contract.jpeg import jpeg_size
 
-# In the order they have on the wire; encode and decode refuse the same.
+# In the order they have on the wire; encode and decode refuse the same. Producers of the release
+# before look for `max_age_ns` in here by their publish.lua: at most 15 keys, plain values.
 _CHECKS: wire.Checks = {
     "source": wire.name,
     "session": wire.name,
@@ -39,7 +40,8 @@ class FrameMessage:
     width, height    pixels of `image`
     image            JPEG bytes
     max_age_ns       a worker drops the frame unread when it is older than this; None = never
-    trace            reserved for a trace context (W3C traceparent): nothing sets or reads it yet
+    trace            W3C traceparent of the producer's span, on frames that are traced; a reader
+                     takes anything else as none
     """
 
     source: str
@@ -69,7 +71,8 @@ class FrameMessage:
         wire.require_all(fields, _CHECKS)
         if too_large := _too_large(self.width, self.height):
             raise EncodeError(too_large)
-        return wire.pack({"v": wire.VERSION, **fields}, limit=wire.MAX_FRAME_BYTES)
+        message = wire.to_send({"v": wire.VERSION, **fields})
+        return wire.pack(message, limit=wire.MAX_FRAME_BYTES)
 
     @classmethod
     def decode(cls, entry: wire.Entry) -> FrameMessage:
@@ -82,7 +85,7 @@ class FrameMessage:
         message = wire.unpack(
             entry, limit=wire.MAX_FRAME_BYTES, containers=wire.MAX_FRAME_CONTAINERS
         )
-        frame = cls(**wire.get_all(message, _CHECKS))
+        frame = cls(**wire.get_all(wire.current(message), _CHECKS))
         if too_large := _too_large(frame.width, frame.height):
             raise DecodeError("oversized", too_large)
         size = jpeg_size(frame.image)

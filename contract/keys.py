@@ -10,12 +10,16 @@ WORKERS_GROUP = "workers"  # the consumer group all workers share on a frames st
 
 
 def config_key(prefix: str) -> str:
-    """Hash of what the roles of a system agree on: how many `PARTITIONS` it has. The one key that
+    """Hash of what the roles of a system agree on: `contract.partitions.Layout`. The one key that
     belongs to no partition."""
     return f"{prefix}:config"
 
 
-PARTITIONS = "partitions"  # field of the hash at `config_key`
+# Fields of the hash at `config_key`.
+PARTITIONS = "partitions"  # how many there are
+EARLIER = (
+    "earlier"  # how many there were before, with commas; absent or empty = never another number
+)
 
 
 def partition_of(source: str, partitions: int) -> int:

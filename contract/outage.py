@@ -8,7 +8,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from contract.connect import REFUSED, is_lasting, is_passing
@@ -126,7 +126,6 @@ class Outages:
     asked now.
 
     who       as in `Outage`
-    names     of the places, in their order
     limit_s   give up when none of them has answered for this many seconds; None = never
     probe     asks a place for a sign of life. One that hangs is asked in a thread, or each try
               would cost the others a socket time-out
@@ -136,7 +135,6 @@ class Outages:
     def __init__(
         self,
         who: str,
-        names: Sequence[str],
         limit_s: float | None,
         probe: Callable[[int], object],
         *,
@@ -144,13 +142,9 @@ class Outages:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._who = who
-        self._shared = shared or len(names) == 1
-        self._places = (
-            [Outage(who, None, clock)] * len(names)
-            if self._shared
-            else [Outage(f"{who}, {name}", None, clock) for name in names]
-        )
-        self._due_s = [0.0 for _ in names]
+        self._shared = shared
+        self._places: list[Outage] = []
+        self._due_s: list[float] = []
         self._limit_s = limit_s
         self._probe = probe
         self._clock = clock
@@ -160,6 +154,17 @@ class Outages:
     def count(self) -> int:
         """How many outages there were, of any place."""
         return sum(outage.count for outage in set(self._places))
+
+    def add(self, name: str) -> None:
+        """One more place. One on the same server as the others is away when they are."""
+        self._due_s.append(min(self._due_s, default=0.0) if self._shared else 0.0)
+        self._places.append(
+            self._places[0]
+            if self._shared and self._places
+            else Outage(
+                f"{self._who}, {name}" if not self._shared else self._who, None, self._clock
+            )
+        )
 
     def close(self) -> None:
         """Ask nobody any more. A thread that asks ends after this try."""

@@ -17,6 +17,10 @@ class Script:
     """`scripts/NAME.lua` of a package, called with keys of one partition: by its digest, and with
     its text where a server does not know it (yet, or any more). Raises redis's own errors.
 
+    Two releases run side by side during an upgrade, each with its own texts on the same keys. So
+    the layout of a key never changes: what is new gets a field or a key of its own, and what is
+    gone is first no longer read, a release later no longer written.
+
     Several names are one script: functions, then what calls them. A `read_only` one is refused any
     write by the server, and so needs no right to write its keys.
 

@@ -121,7 +121,7 @@ class SmoothedEvent:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
         fields = self.to_dict()
         wire.require_all(fields, _SMOOTHED)
-        return wire.pack(fields, limit=wire.MAX_EVENT_BYTES)
+        return wire.pack(wire.to_send(fields), limit=wire.MAX_EVENT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Transition:
         """The msgpack bytes of field ``m``. Raises `EncodeError` if a limit is broken."""
         fields = self.to_dict()
         wire.require_all(fields, _TRANSITION)
-        return wire.pack(fields, limit=wire.MAX_EVENT_BYTES)
+        return wire.pack(wire.to_send(fields), limit=wire.MAX_EVENT_BYTES)
 
 
 Signal = SmoothedEvent | Transition | SourceRecord
@@ -168,9 +168,8 @@ Signal = SmoothedEvent | Transition | SourceRecord
 
 def decode_signal(entry: wire.Entry) -> Signal:
     """What an entry of the stream of smoothed events holds. Raises `DecodeError`."""
-    return signal_from_dict(
-        wire.unpack(entry, limit=wire.MAX_EVENT_BYTES, containers=wire.MAX_EVENT_CONTAINERS)
-    )
+    message = wire.unpack(entry, limit=wire.MAX_EVENT_BYTES, containers=wire.MAX_EVENT_CONTAINERS)
+    return signal_from_dict(wire.current(message))
 
 
 def signal_from_dict(message: Mapping[str, Any]) -> Signal:

@@ -108,7 +108,9 @@ def read_snapshot(client: redis.Redis, keys: Keys) -> Snapshot:
         # The total of a stream that somebody deleted is put right by the next letter.
         dead_letter_bytes=counts.get(names.DEAD_BYTES, 0) if dead_letters else 0,
         event_entries=events,
-        sources=tuple(sorted((_source(*item) for item in _pairs(fence)), key=lambda s: s.source)),
+        sources=tuple(
+            sorted((source_status(*item) for item in _pairs(fence)), key=lambda s: s.source)
+        ),
         workers=tuple(
             WorkerStatus(_printable(name.decode(errors="replace")), held, idle_ms / 1000)
             for name, held, idle_ms in sorted(workers)
@@ -136,7 +138,8 @@ def _count(field: bytes, value: bytes) -> tuple[str, int]:
         ) from error
 
 
-def _source(name: bytes, value: bytes) -> SourceStatus:
+def source_status(name: bytes, value: bytes) -> SourceStatus:
+    """A field of the hash at `Keys.fence`. Raises `DecodeError`."""
     try:
         epoch, session, seq, state, at_ns = _printable(value.decode()).split(":")
         return SourceStatus(

@@ -8,14 +8,18 @@ never a process.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgpack
 
 from contract.errors import DecodeError, EncodeError
 
-VERSION = 1
+VERSION = 1  # of the maps that this code's dataclasses make and take
 READABLE_VERSIONS = frozenset({1})  # this version and, once there is one, the version before it
+# A release that brings a version only reads it, the next one sends it: so two releases that follow
+# each other run side by side, and are replaced in any order.
+SENT_VERSION = min(READABLE_VERSIONS)
 
 FIELD = b"m"
 
@@ -36,10 +40,40 @@ MAX_EVENT_CONTAINERS = 2_000
 INT64_MAX = 2**63 - 1
 
 Entry = Mapping[bytes, bytes]
+Message = Mapping[str, Any]
 T = TypeVar("T")
 
 
-def pack(fields: Mapping[str, Any], *, limit: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Makes any message of the version before `VERSION` one of `VERSION`, and back.
+
+    A key that is only added, and may be missing, is no new version: readers ignore what they do not
+    know, and `optional` takes its absence.
+    """
+
+    newer: Callable[[Message], Message]
+    older: Callable[[Message], Message]
+
+
+STEP: Step | None = None  # before the first version there is none
+
+
+def current(message: Message) -> Message:
+    """A message of a readable version, as one of `VERSION`."""
+    if message["v"] == VERSION or STEP is None:
+        return message
+    return {**STEP.newer(message), "v": VERSION}
+
+
+def to_send(message: Message) -> Message:
+    """A message of `VERSION`, as one of `SENT_VERSION`."""
+    if SENT_VERSION == VERSION or STEP is None:
+        return message
+    return {**STEP.older(message), "v": SENT_VERSION}
+
+
+def pack(fields: Message, *, limit: int) -> bytes:
     """One message as msgpack bytes; `EncodeError` if it is longer than `limit` bytes."""
     data: bytes = msgpack.packb(fields, use_bin_type=True)
     if len(data) > limit:
@@ -48,7 +82,7 @@ def pack(fields: Mapping[str, Any], *, limit: int) -> bytes:
 
 
 def unpack(entry: Entry, *, limit: int, containers: int) -> dict[str, Any]:
-    """The msgpack map inside a stream entry, of a version this code reads.
+    """The msgpack map inside a stream entry as it came, of a version this code reads.
 
     Raises `DecodeError` for anything else, and checks the length first: nothing is allocated for a
     message over `limit` bytes, and no more than `containers` maps and lists for one within it.
@@ -77,11 +111,16 @@ def unpack(entry: Entry, *, limit: int, containers: int) -> dict[str, Any]:
         raise DecodeError("malformed", f"expected one msgpack map, got {detail[:200]}") from error
     if not isinstance(message, dict):
         raise DecodeError("malformed", f"expected a msgpack map, got {type(message).__name__}")
+    check_version(message)
+    return message
+
+
+def check_version(message: Message) -> None:
+    """Raises `DecodeError` for a version that this code does not read."""
     version = message.get("v")
     if type(version) is not int or version not in READABLE_VERSIONS:
         expected = ", ".join(str(known) for known in sorted(READABLE_VERSIONS))
-        raise DecodeError("version", f"expected wire version {expected}, got {short(version)}")
-    return message
+        raise DecodeError("version", f"v: expected wire version {expected}, got {short(version)}")
 
 
 def _counter(most: int) -> Callable[[T], T]:
@@ -98,7 +137,7 @@ def _counter(most: int) -> Callable[[T], T]:
     return passes
 
 
-def get(message: Mapping[str, Any], key: str, check: Callable[[Any], T]) -> T:
+def get(message: Message, key: str, check: Callable[[Any], T]) -> T:
     """`message[key]` through `check`; its complaint becomes a `DecodeError` naming the key."""
     value = message.get(key)
     try:
@@ -114,7 +153,7 @@ def _refusal(key: str, value: Any, error: Exception) -> DecodeError:
 Checks = Mapping[str, Callable[[Any], Any]]  # field of a message -> its check, for both directions
 
 
-def get_all(message: Mapping[str, Any], checks: Checks) -> dict[str, Any]:
+def get_all(message: Message, checks: Checks) -> dict[str, Any]:
     """The fields named in `checks`, each as `get` returns it."""
     fields: dict[str, Any] = {}
     for key, check in checks.items():  # `get`, without the price of a call for every field
@@ -126,7 +165,7 @@ def get_all(message: Mapping[str, Any], checks: Checks) -> dict[str, Any]:
     return fields
 
 
-def require_all(fields: Mapping[str, Any], checks: Checks) -> None:
+def require_all(fields: Message, checks: Checks) -> None:
     """Refuse to build what `get_all` would refuse to read: `EncodeError` naming the field."""
     try:
         get_all(fields, checks)

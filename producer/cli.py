@@ -7,21 +7,21 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from contract.connect import check, connect, eviction_policy
 from contract.errors import EmotionStreamError, SourceError
-from contract.keys import Keys, partition_of
+from contract.layout_watch import LayoutWatch
 from contract.outage import patient_start
-from contract.partitions import agree_on_partitions, keep_partitions
+from contract.partitions import agree_on_layout
 from contract.process.command import run_command
 from contract.process.health import Health, HealthServer
 from contract.process.memory import keep_freed_memory
 from contract.process.settings import usable_cores
 from contract.process.stop import stop_on_signals
+from contract.process.tracing import open_tracer
 from contract.redact import redacted
 from producer.backoff import Backoff
 from producer.heartbeat import Heartbeat
@@ -33,6 +33,7 @@ from producer.settings import ProducerSettings
 from producer.source import Source, find_sources
 from producer.stream import Stream, StreamOptions
 from producer.supervisor import supervise
+from producer.traces import FrameTraces
 from producer.video import Video
 
 PROGRAM = "emotion-producer"
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _work(settings: ProducerSettings) -> int:
     keep_freed_memory()
     stop = stop_on_signals()
+    tracer = open_tracer(PROGRAM, settings.prefix)
     exit_code = 0
 
     def complain(error: EmotionStreamError) -> None:
@@ -68,15 +70,18 @@ def _work(settings: ProducerSettings) -> int:
     with ExitStack() as stack:
         client = connect(settings.redis, retries=0)
         stack.callback(client.close)
+        if tracer is not None:
+            stack.callback(tracer.close)
         check(client, settings.redis)
-        partitions = patient_start(
-            lambda: agree_on_partitions(client, settings.prefix, settings.partitions),
+        layout = patient_start(
+            lambda: agree_on_layout(client, settings.prefix, settings.partitions),
             settings.redis,
             settings.redis_timeout,
             stop.wait,
         )
-        if partitions is None:
+        if layout is None:
             return exit_code  # asked to stop first
+        layouts = stack.enter_context(LayoutWatch(client, settings.prefix, layout, says=True))
         if policy := eviction_policy(client):
             _log.warning("redis may evict frames, use noeviction", maxmemory_policy=policy)
         registry = CollectorRegistry()
@@ -106,7 +111,7 @@ def _work(settings: ProducerSettings) -> int:
             mode = settings.mode_for(is_file=source.kind == "file")
             publisher = Publisher(
                 client,
-                Keys(settings.prefix, partition_of(source.id, partitions)),
+                layouts,
                 source.id,
                 mode=mode,
                 metrics=metrics,
@@ -116,7 +121,6 @@ def _work(settings: ProducerSettings) -> int:
                 redis_timeout_s=settings.redis_timeout,
                 full_timeout_s=settings.full_timeout,
                 server=redacted(settings.redis),
-                announce=partial(keep_partitions, client, settings.prefix, partitions),
             )
             streams.append(
                 Stream(
@@ -128,6 +132,7 @@ def _work(settings: ProducerSettings) -> int:
                     Backoff(base_s=_RECONNECT_BASE_S, cap_s=settings.reconnect_max),
                     recorder=Recorder(settings.record, source.id) if settings.record else None,
                     opened=cameras.get(source.id),
+                    traces=None if tracer is None else FrameTraces(tracer),
                 )
             )
         # Shutdown, in this order: each stream finishes its frame, closes its session and tells

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from contract import wire
+from contract.process.faults import Conflict
 from contract.process.settings import Partitions, RedisTimeout, ServiceSettings
-from contract.process.source_settings import SourceFile, Sources, check_sources
+from contract.process.source_settings import SourceFile, Sources, missing_sources
 
 DEFAULT_MAX_AGE_S = 10.0
 
@@ -116,16 +118,14 @@ class ProducerSettings(ServiceSettings):
         description="write the frames of each session, as sent, to FOLDER/SOURCE-SESSION.mkv",
     )
 
-    @model_validator(mode="after")
-    def _some_source(self) -> ProducerSettings:
-        check_sources(self.source)
-        return self
-
-    @model_validator(mode="after")
-    def _max_age_is_for_live(self) -> ProducerSettings:
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from missing_sources(self.source)
         if self.max_age is not None and self.mode == "lossless":
-            raise ValueError("--max-age drops frames, --mode lossless keeps them all: choose one")
-        return self
+            yield Conflict(
+                ("max_age", "mode"),
+                "--max-age drops frames, --mode lossless keeps them all: choose one",
+                "MODE=live",
+            )
 
     def mode_for(self, *, is_file: bool) -> Literal["live", "lossless"]:
         """The mode of a source: the one asked for, or what suits its kind."""

@@ -21,6 +21,7 @@ from producer.publish import Publisher
 from producer.reader import ReaderThread
 from producer.record import Recorder
 from producer.source import Source
+from producer.traces import FrameTraces
 from producer.video import CapturedFrame, SourceLost, Video
 
 _log = structlog.get_logger()
@@ -41,6 +42,7 @@ class Stream:
     """One source on its way to Redis; `run` is the body of its thread.
 
     opened   the source, if it was opened already; the first session uses it
+    traces   begins the traces of sampled frames, if any are to be
     ready    set at the first frame, and when the source is over
     """
 
@@ -55,6 +57,7 @@ class Stream:
         *,
         recorder: Recorder | None = None,
         opened: Video | None = None,
+        traces: FrameTraces | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
@@ -66,6 +69,7 @@ class Stream:
         self._backoff = backoff
         self._recorder = recorder
         self._opened = opened
+        self._traces = traces
         self._clock = clock
         self._sessions = 0
         self._was_open = opened is not None
@@ -173,7 +177,8 @@ class Stream:
 
     def _send(self, frame: CapturedFrame, captured_at_ns: int) -> bool:
         """False when asked to stop before the frame was in."""
-        options = self._options
+        options, traces = self._options, self._traces
+        trace = None if traces is None else traces.begin(self.source.id, captured_at_ns)
         try:
             with self._metrics.encode_seconds.time():
                 jpeg = encode_jpeg(
@@ -182,14 +187,21 @@ class Stream:
                     quality=options.quality,
                 )
             published = self._publisher.publish(
-                jpeg, captured_at_ns=captured_at_ns, pts_ns=frame.pts_ns
+                jpeg,
+                captured_at_ns=captured_at_ns,
+                pts_ns=frame.pts_ns,
+                trace=None if trace is None else trace.encoded(),
             )
         except EncodeError as error:
             self._metrics.dropped.labels(self.source.id, "encode").inc()
+            if trace is not None:
+                trace.end(None, error=str(error))
             if not self._said_unsent:  # once: a camera that sends such frames sends many
                 self._said_unsent = True
                 _log.warning("frame not sent", source=self.source.id, error=str(error))
             return True
+        if trace is not None:
+            trace.end(published)
         if published is None:
             return False
         if self._recorder is not None:

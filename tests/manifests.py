@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -15,7 +16,7 @@ import yaml
 from tests.conftest import REPOSITORY
 
 K8S = REPOSITORY / "deploy" / "k8s"
-CUSTOM = ("ScaledObject", "TriggerAuthentication", "PodMonitor")
+CUSTOM = ("ScaledObject", "TriggerAuthentication", "PodMonitor", "PrometheusRule")
 OVERLAYS = ("cpu", "gpu", "dev")
 Object = dict[str, Any]
 
@@ -35,11 +36,15 @@ def documents(*parts: str) -> list[Object]:
 @cache
 def built(overlay: str) -> list[Object]:
     """What kustomize makes of it; a skip without kustomize, of which no package is in Debian 12."""
-    folder = str(K8S / "overlays" / overlay)
+    return build(K8S / "overlays" / overlay)
+
+
+def build(folder: Path) -> list[Object]:
+    """What kustomize makes of this folder."""
     if kustomize := shutil.which("kustomize"):
-        command = [kustomize, "build", folder]
+        command = [kustomize, "build", str(folder)]
     elif kubectl := shutil.which("kubectl"):
-        command = [kubectl, "kustomize", folder]
+        command = [kubectl, "kustomize", str(folder)]
     else:
         pytest.skip("needs kustomize or kubectl")
     done = subprocess.run(command, capture_output=True, text=True)
@@ -47,7 +52,8 @@ def built(overlay: str) -> list[Object]:
     return list(yaml.safe_load_all(done.stdout))
 
 
-BASE = documents("base", "operators", "valkey")
+PARTS = ("base", "operators", "valkey")
+BASE = documents(*PARTS)
 
 
 def named(objects: list[Object], kind: str, name: str) -> Object:

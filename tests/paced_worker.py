@@ -6,6 +6,7 @@ minute. From the environment:
 
 PACED_BATCH_S        seconds that a batch takes, as it would on a device (0)
 PACED_LEASE_S        lease of all workers of the test (the product's)
+PACED_MODEL          what its events carry as their model (paced@000000000000)
 PACED_POISON_EVERY   fail on every frame whose seq this divides (none); see also `tests.poison`
 """
 
@@ -28,17 +29,18 @@ from worker.frames import LEASE_S
 from worker.outcome import FrameAnalyser, Outcome, Rejected, Seen
 from worker.settings import WorkerSettings
 
+MODEL = "paced@000000000000"
 _SCORES = {"neutral": 0.75, "happiness": 0.25}
 
 
 class PacedAnalyser:
     """Decodes for real, and sees one face in every picture."""
 
-    model_id = "paced@000000000000"
     batch_size = 16
     lanes = 2
 
-    def __init__(self, batch_s: float, poison_every: int) -> None:
+    def __init__(self, batch_s: float, poison_every: int, model_id: str = MODEL) -> None:
+        self.model_id = model_id
         self._batch_s = batch_s
         self._poison_every = poison_every
 
@@ -67,6 +69,7 @@ def build_paced(
     analyser = PacedAnalyser(
         float(os.environ.get("PACED_BATCH_S", "0")),
         int(os.environ.get("PACED_POISON_EVERY", "0")),
+        os.environ.get("PACED_MODEL", MODEL),
     )
     return analyser, {"model": analyser.model_id, "engine": "none"}
 

@@ -1,13 +1,14 @@
-"""A model of a few weights with two outputs, for tests of what runs models."""
+"""Models of a few weights, for tests of what runs models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contract.artifact import ModelManifest, file_sha256
 from worker.engine import ArraySpec, ModelSource
 
 if TYPE_CHECKING:
@@ -44,3 +45,21 @@ def source(
 
 def images(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+
+
+def classifier_artifact(
+    folder: Path, name: str, labels: Sequence[str], *, sees: str, side_px: int = 48
+) -> Path:
+    """The artifact of a classifier that sees the same emotion in every face."""
+    import keras
+
+    crop = keras.Input((side_px, side_px, 1))
+    bias = keras.initializers.Constant([4.0 * (label == sees) for label in labels])
+    dense = keras.layers.Dense(len(labels), kernel_initializer="zeros", bias_initializer=bias)
+    path = folder / f"{name}.keras"
+    keras.Model(crop, dense(keras.layers.GlobalAveragePooling2D()(crop))).save(path)
+    manifest = ModelManifest(
+        name, path.name, file_sha256(path), tuple(labels), input_shape=(side_px, side_px, 1)
+    )
+    manifest.write(path.with_suffix(".json"))
+    return path

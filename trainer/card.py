@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from contract.artifact import ModelManifest
 from trainer.evaluate import ECE_BINS, Evaluation
 from trainer.measure import Measurement
 
+_COUNTS = ("epochs", "best_epoch", "seed")
 _ADVICE = """\
 ## Read this first
 
@@ -20,8 +22,10 @@ _ADVICE = """\
   insurance or health.
 - The figures below hold for photos like those that were measured on. They say nothing of faces
   that are not among them: small children, very old people, covered or painted faces, faces from
-  the side, infrared cameras. FER+ comes from an image search on the web; age, sex and origin of
-  its people are not recorded, so **accuracy by group was not and cannot be measured on it**.
+  the side, infrared cameras. FER+, which the shipped model learned from, comes from an image
+  search on the web; age, sex and origin of its people are not recorded, so **accuracy by group
+  was not and cannot be measured on it**. Its photos are faces already: what the detector adds or
+  costs in a video is not in figures measured on it.
 - Rare emotions are measured on few photos (see n). Look at the interval before you believe a
   difference.
 - For people in Korea a model trained on AI Hub's 한국인 감정인식을 위한 복합 영상 fits better.
@@ -31,14 +35,21 @@ _ADVICE = """\
 
 
 def model_card(
-    manifest: ModelManifest, measured: Sequence[Measurement], pictures: Mapping[str, str]
+    manifest: ModelManifest,
+    measured: Sequence[Measurement],
+    pictures: Mapping[str, str],
+    int8: Measurement | None = None,
 ) -> str:
     """Markdown; `measured` is never empty, the first being the model's own test set.
 
     pictures  title -> file name beside the card
+    int8      the first measurement again, of the model's int8 form
     """
     first, *others = measured
-    data = manifest.made.get("data", "data that its maker did not state")
+    trained_on = manifest.data.get("trained_on", {}).get(
+        "name", "data that its maker did not state"
+    )
+    data = manifest.made.get("data", trained_on)
     parts = [
         f"# {manifest.name}\n",
         f"`{manifest.id}`, made from {data}.\n",
@@ -50,6 +61,7 @@ def model_card(
         _twins(first),
         _classes(first.single, manifest.labels),
         _sizes(first),
+        *(() if int8 is None else _int8(first, int8)),
         *(f"![{title}]({file})\n" for title, file in pictures.items()),
     ]
     for other in others:
@@ -70,14 +82,47 @@ def model_card(
 
 def _facts(manifest: ModelManifest) -> str:
     height, width, _ = manifest.input_shape
+    fitted = _faces(manifest.data.get("calibrated_on"))
     rows = {
         "input": f"gray face crops, {width} x {height} pixels, values 0 to 255",
+        "crop": None if manifest.crop is None else str(manifest.crop),
         "output": f"{len(manifest.labels)} emotions: {', '.join(manifest.labels)}",
-        "temperature": f"{manifest.temperature:g}, fitted on validation images",
+        "temperature": f"{manifest.temperature:g}{fitted and f', fitted on {fitted}'}",
+        "trained on": _faces(manifest.data.get("trained_on")),
+        "trained by": _recipe(manifest.recipe),
         **{key: str(value) for key, value in manifest.made.items()},
+        **{f"{key} with": ", ".join(f"{what} {number}" for what, number in found.items())
+           for key, found in manifest.versions.items()},
         "sha256": f"`{manifest.sha256}`",
-    }
-    return _table(("", ""), [(f"**{key}**", value) for key, value in rows.items()])
+    }  # fmt: skip
+    return _table(("", ""), [(f"**{key}**", value) for key, value in rows.items() if value])
+
+
+def _faces(pack: Mapping[str, Any] | None) -> str:
+    """A pack as a manifest's `data` has it, in words."""
+    if not pack:
+        return ""
+    split = f", {pack['split']}" if "split" in pack else ""
+    count = pack.get("n", pack.get("crops"))
+    count = "" if count is None else f", {count:,} faces"
+    return f"{pack.get('name', '')}{split}{count}, pack `{pack.get('fingerprint', '')[:12]}`"
+
+
+def _recipe(recipe: Mapping[str, Any]) -> str | None:
+    """A manifest's `recipe` in words; its values are in the manifest."""
+    words = [f"recipe {recipe['name']}"] if "name" in recipe else []
+    words += [f"{key.replace('_', ' ')} {recipe[key]:g}" for key in _COUNTS if key in recipe]
+    return ", ".join(words) or None
+
+
+def _int8(first: Measurement, int8: Measurement) -> list[str]:
+    same = float((first.probabilities.argmax(axis=1) == int8.probabilities.argmax(axis=1)).mean())
+    return [
+        f"## The same in int8\n\nThe form that workers take on CPUs with VNNI. It gives {same:.1%} "
+        "of the faces the same label.\n",
+        _summary(int8),
+        _sizes(int8),
+    ]
 
 
 def _counts(found: Measurement) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from contract.artifact import find_artifact
 from contract.errors import EmotionStreamError, UsageError
 from contract.process.command import run_command
 from contract.process.settings import read_settings
@@ -17,7 +16,6 @@ from trainer.settings import (
     TrainerSettings,
     quoted,
 )
-from trainer.shipped import model_path
 from trainer.train_settings import AblateSettings, TrainCommandSettings
 
 PROGRAM = "emotion-trainer"
@@ -73,43 +71,9 @@ def _ablate(settings: AblateSettings) -> int:
 
 
 def _evaluate(settings: EvaluateSettings) -> int:
-    from rich.console import Console
+    from trainer.evaluate_command import run_evaluate
 
-    from trainer.counting import counting
-    from trainer.evaluation_files import write_all
-    from trainer.measure import measure
-    from trainer.network import Network
-    from trainer.pack import Pack
-    from trainer.report import as_json, print_measurement
-
-    path, manifest = find_artifact(model_path(settings.model))
-    packs = [Pack.open(path) for path in settings.packs]
-    if settings.out is not None and settings.out.exists() and not settings.out.is_dir():
-        raise UsageError(f"--out {settings.out}: expected a folder, got a file")
-
-    terminal = Console(stderr=True)
-    if terminal.is_terminal:
-        terminal.print("loading the model ...")
-    network = Network(path)
-    network.require(manifest)
-    measured = []
-    for pack in packs:
-        with counting(f"measuring on {pack.header.name}", terminal) as on_progress:
-            measured.append(
-                measure(
-                    network, manifest, pack, settings.split,
-                    limit=settings.limit, on_progress=on_progress,
-                )
-            )  # fmt: skip
-    if settings.out is not None:
-        card = write_all(settings.out, manifest, measured, packs[0].header.side_px)
-        terminal.print(f"{card} and what it shows", highlight=False)
-    if settings.format == "json":
-        print(as_json(manifest, measured))
-    else:
-        for found in measured:
-            print_measurement(manifest, found, Console())
-    return 0
+    return run_evaluate(settings)
 
 
 def _export(settings: ExportSettings) -> int:

@@ -7,28 +7,41 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from contract import wire
 from contract.artifact import ModelManifest, check_labels, file_sha256, find_artifact
+from contract.crop import CropRule
 from contract.errors import ArtifactError, EmotionStreamError, UsageError
 from trainer.half import write_half
 from trainer.network import Network
+from trainer.versions import versions
+from worker.faces.crop import CROP_RULE
 
 _PROBES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What to say about a model; the fields are those of `ModelManifest`."""
+    """What to say about a model; the fields are those of `ModelManifest`.
+
+    crop       None: as this version's worker cuts
+    versions   of what trained it; `export` adds its own
+    """
 
     name: str
     labels: tuple[str, ...]
     output: str = "logits"
     temperature: float = 1.0
-    made: Mapping[str, str] = field(default_factory=dict)
+    crop: CropRule | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
 
 def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Path:
@@ -62,7 +75,12 @@ def export(model: Path, about: Export, out: Path, *, force: bool = False) -> Pat
                 input_shape=(network.side_px, network.side_px, 1),
                 output=about.output,
                 temperature=about.temperature,
+                crop=about.crop or CROP_RULE,
+                recipe=about.recipe,
+                data=about.data,
+                versions={**about.versions, "exported": versions()},
                 made=about.made,
+                measured=about.measured,
             ).write(copy.with_suffix(".json"))
             find_artifact(copy)
             if not in_place:

@@ -23,16 +23,17 @@ def distinct_labels(value: list[str]) -> list[str]:
 class ExportSettings(ProcessSettings):
     """Make a trained Keras model into an artifact that `emotion-worker --model` takes.
 
-    An artifact is NAME.keras with its manifest NAME.json: labels, input, temperature and the
-    file's sha256. The model must take gray crops (N, side, side, 1) with values 0..255 (rescale
-    inside the model) and give one output per label. What flags leave out, a manifest beside the
-    model says, if there is one.
+    An artifact is NAME.keras with its manifest NAME.json: labels, input, how faces are cut,
+    temperature, sha256, recipe, data, versions, what was measured. What flags leave out, the run
+    says that the model is of, or a manifest beside it. The model must take gray crops
+    (N, side, side, 1) with values 0..255 (rescale inside the model) and give one output per label.
 
     Other formats are for other runtimes: a folder NAME-FORMAT of files and manifest.json, whose
     network takes "crops", (N, side, side, 1) uint8, and gives "scores", calibrated probabilities:
     the temperature is inside. It is run and compared with Keras before it is put there.
 
     Examples:
+      emotion-trainer export runs/mine/model.keras --calibrate mine.pack --out artifacts
       emotion-trainer export mine.keras --labels neutral,happiness,sadness --out artifacts
       emotion-trainer export mine.keras --labels 중립,기쁨,슬픔 --name korean --calibrate mine.pack
       emotion-trainer export mine.keras --labels sad,glad --output probabilities \\
@@ -50,10 +51,11 @@ class ExportSettings(ProcessSettings):
     labels: list[str] = Field(
         [],
         description="the classes in the order of the model's outputs: a,b,c; by default those of "
-        "the manifest beside the model",
+        "its run, or of the manifest beside it",
     )
     name: str | None = Field(
-        None, description="short name, part of every event; the file's name by default"
+        None,
+        description="short name, part of every event; by default the run folder's or the file's",
     )
     temperature: float | None = Field(
         None,
@@ -62,7 +64,9 @@ class ExportSettings(ProcessSettings):
         description="logits are divided by it, so that scores are calibrated; 1 by default",
     )
     calibrate: Path | None = Field(
-        None, description="a pack: fit the temperature on its validation part"
+        None,
+        examples=["mine.pack"],
+        description="a pack: fit the temperature on its validation part",
     )
     output: Literal["logits", "probabilities"] = Field(
         "logits", description="probabilities: the model ends in a softmax"

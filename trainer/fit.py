@@ -35,6 +35,7 @@ from trainer.run_folder import RunFolder
 from trainer.sharpness import SharpTraining
 from trainer.teachers import answers_of, write_answers
 from trainer.training import Training, optimizer
+from trainer.versions import versions
 from trainer.whole import whole
 
 _MB = 10**6
@@ -171,16 +172,22 @@ def _ended(
         ]
         write_answers(folder.path / "answers.npz", pack, rows, np.concatenate(found))
     if finished:
-        folder.end({"epochs": keeper.epoch, "best": best, "seconds": keeper.seconds})
+        spent = {"seconds": keeper.seconds, "versions": versions()}
+        folder.end({"epochs": keeper.epoch, "best": best, **spent})
     return Outcome(finished, keeper.epoch, best)
 
 
 def _inputs(pack: Pack, recipe: Recipe, options: Options) -> dict[str, Any]:
-    """What the result depends on."""
+    """What the result depends on, and what it is called."""
     return {
         "pack": pack.header.fingerprint,
         "pack_name": pack.header.name,
+        "slimmed_from": pack.header.made.get("slimmed from"),
         "labels": list(pack.labels),
+        "faces": pack.header.made.get("faces"),
+        "crop": pack.header.made.get("crop"),
+        "crops": len(pack.split("train")),
+        "recipe_name": recipe.name,
         "recipe": as_toml(recipe),
         "seed": options.seed,
         "teachers": [_sha256(teacher) for teacher in options.teachers],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -22,6 +24,14 @@ SIZES_PX = (24, 32, 48)
 _CROPS_AT_ONCE = 512  # so many are decoded at a time: a pack may be larger than memory
 
 Outputs = npt.NDArray[np.float32]
+
+
+class Runs(Protocol):
+    """A classifier that can be measured: `Network`, `Int8Network`."""
+
+    path: Path
+
+    def __call__(self, images: npt.NDArray[np.uint8], /) -> Outputs: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ class Measurement:
 
 
 def measure(
-    network: Network,
+    network: Runs,
     manifest: ModelManifest,
     pack: Pack,
     split: Split,
@@ -132,7 +142,7 @@ def reduced(images: npt.NDArray[np.uint8], side_px: int) -> npt.NDArray[np.uint8
     return np.stack(small).astype(np.uint8, copy=False)
 
 
-def _logits(network: Network, output: str, parts: list[Outputs]) -> Floats:
+def _logits(network: Runs, output: str, parts: list[Outputs]) -> Floats:
     outputs = np.concatenate(parts)
     if not np.isfinite(outputs).all():
         raise ArtifactError(f"{network.path}: expected finite outputs, got NaN or infinity")

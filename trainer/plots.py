@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from trainer.evaluate import ECE_BINS, Evaluation, Floats, Ints
 from trainer.whole import whole
@@ -25,7 +26,7 @@ def plot_confusion(found: Evaluation, labels: Sequence[str], title: str, path: P
         count = int(found.confusion[row, column])
         if count:
             axes.text(
-                column, row, f"{share[row, column]:.0%}\n{count:,}", ha="center", va="center",
+                column, row, f"{_percent(share[row, column])}\n{count:,}", ha="center", va="center",
                 fontsize=8, color="white" if share[row, column] > 0.5 else "black",
             )  # fmt: skip
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
@@ -49,7 +50,14 @@ def plot_reliability(probabilities: Floats, truth: Ints, title: str, path: Path)
     figure = _figure(5, 5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = counts > 0
-    upper.bar(middle[filled], hits[filled] / counts[filled], width * 0.92, color=_BLUE)
+    right = hits[filled] / counts[filled]
+    low, high = wilson(hits[filled], counts[filled].astype(np.int64))
+    upper.bar(middle[filled], right, width * 0.92, color=_BLUE)
+    # A bar of one face says nothing; its interval says so.
+    upper.errorbar(
+        middle[filled], right, [right - low, high - right],
+        fmt="none", ecolor="black", elinewidth=1, capsize=2, label="95 %",
+    )  # fmt: skip
     upper.plot([0, 1], [0, 1], "--", color=_GRAY, label="as sure as it is right")
     upper.set_ylabel("share that is right")
     upper.set_ylim(0, 1)
@@ -79,6 +87,22 @@ def plot_sizes(
     axes.grid(alpha=0.3)
     axes.set_title(title, fontsize=11)
     _save(figure, path)
+
+
+def wilson(hits: npt.NDArray[Any], counts: Ints) -> tuple[Floats, Floats]:
+    """The 95 % interval of shares `hits / counts` (N,), counts at least 1: it holds for few, too.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+    """
+    z = 1.959964
+    share = hits / counts
+    middle = (share + z**2 / (2 * counts)) / (1 + z**2 / counts)
+    reach = np.sqrt(share * (1 - share) / counts + z**2 / (4 * counts**2)) / (1 + z**2 / counts) * z
+    return np.minimum(middle - reach, share), np.maximum(middle + reach, share)
+
+
+def _percent(share: float) -> str:
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def _figure(width: float, height: float) -> Any:

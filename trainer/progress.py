@@ -26,8 +26,9 @@ def epoch_line(entry: Mapping[str, float], epochs: int, *, best: bool) -> str:
     """One epoch in one line."""
     return (
         f"epoch {entry['epoch']:.0f}/{epochs}  loss {entry['loss']:.4f}  "
-        f"valid {100 * entry['valid_accuracy']:.2f} % / {entry['valid_loss']:.4f}  "
-        f"rate {entry['rate']:.2g}  {entry['images_per_s']:,.0f} images/s" + ("  *" if best else "")
+        f"validation {100 * entry['valid_accuracy']:.2f} %, loss {entry['valid_loss']:.4f}  "
+        f"rate {entry['rate']:.2g}  {entry['images_per_s']:,.0f} images/s"
+        + ("  best so far" if best else "")
     )
 
 

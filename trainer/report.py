@@ -16,15 +16,48 @@ from trainer.evaluate import ECE_BINS, Evaluation
 from trainer.measure import Measurement
 
 
-def as_json(manifest: ModelManifest, measured: Sequence[Measurement]) -> str:
+def as_json(
+    manifest: ModelManifest, measured: Sequence[Measurement], int8: Measurement | None = None
+) -> str:
     """The measurements as a JSON object; what is undefined (recall of a class without images) is
-    null."""
+    null. `int8` is of the model's int8 form."""
     fields = {
         "model": manifest.id,
         "labels": list(manifest.labels),
         "measured": [_measurement(manifest, found) for found in measured],
+        **({} if int8 is None else {"int8": _measurement(manifest, int8)}),
     }
     return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def recorded(measured: Measurement) -> dict[str, Any]:
+    """What a manifest says of a measurement."""
+    apart = measured.apart
+    return {
+        "fingerprint": measured.fingerprint,
+        **figures(measured.single),
+        **({} if apart is None else {"without_twins": {"n": apart.n, **_rounded(apart)}}),
+        "by_face_side_px": {str(side): _rounded(one) for side, one in measured.by_size.items()},
+    }
+
+
+def figures(found: Evaluation) -> dict[str, Any]:
+    """The main figures, for a manifest."""
+    return {
+        "n": found.n,
+        "accuracy_interval_95": [round(bound, 4) for bound in found.accuracy_interval],
+        "macro_f1_interval_95": [round(bound, 4) for bound in found.macro_f1_interval],
+        **_rounded(found),
+    }
+
+
+def _rounded(found: Evaluation) -> dict[str, float]:
+    # So that another machine's are the same.
+    return {
+        "accuracy": round(found.accuracy, 4),
+        "macro_f1": round(found.macro_f1, 4),
+        "ece": round(found.ece_after, 4),
+    }
 
 
 def _measurement(manifest: ModelManifest, found: Measurement) -> dict[str, Any]:
@@ -89,6 +122,12 @@ def print_measurement(manifest: ModelManifest, found: Measurement, console: Cons
         f"class's probability, weighted by images (Guo et al. 2017).[/]",
         highlight=False,
     )
+
+
+def print_int8(found: Measurement, console: Console) -> None:
+    """Print what the int8 form scores, after the float32 form's tables."""
+    console.print(f"\n[bold]the same in int8[/] on {found.data}\n", highlight=False)
+    console.print(_summary(found))
 
 
 def _summary(measured: Measurement) -> Table:

@@ -26,6 +26,7 @@ class EvaluateSettings(ProcessSettings):
       emotion-trainer evaluate shipped ferplus.pack --limit 256       (a quick look)
       emotion-trainer evaluate mine.keras mine.pack --out report      (mine.json beside it)
       emotion-trainer evaluate mine.keras mine.pack ferplus.pack --format json > report.json
+      emotion-trainer evaluate mine.keras mine.pack --int8 --into-manifest --out report
 
     --out writes report.json, pictures (confusion, reliability, accuracy by size of the face) and
     the model card, card.md.
@@ -41,6 +42,10 @@ class EvaluateSettings(ProcessSettings):
     split: Literal["test", "valid"] = Field("test", description="the part of the packs to measure")
     format: Literal["table", "json"] = Field("table", description="what is printed")
     out: Path | None = Field(None, description="folder for report, pictures and model card")
+    int8: bool = Field(False, description="measure the model's int8 form, too, on the first pack")
+    into_manifest: bool = Field(
+        False, description="write the main figures into the model's manifest, too"
+    )
     limit: int | None = Field(None, ge=1, description="measure on the first N faces only")
 
 
@@ -139,8 +144,8 @@ class TrainerSettings(BaseSettings):
     Examples:
       emotion-trainer prepare photos/ --out mine.pack
       emotion-trainer train mine.pack --out runs/mine
-      emotion-trainer evaluate mine.keras mine.pack --out report
-      emotion-trainer export mine.keras --labels neutral,happiness,sadness
+      emotion-trainer export runs/mine/model.keras --calibrate mine.pack --out artifacts
+      emotion-trainer evaluate artifacts/mine.keras mine.pack --into-manifest --out report
       emotion-trainer quantize --faces ferplus.zip --videos clips
       emotion-trainer export --help
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,9 +25,8 @@ def run_train(settings: TrainCommandSettings) -> int:
     recipe = read_recipe(settings.recipe, settings.changes)
     pack = Pack.open(settings.pack)
     with _talking() as progress:
-        progress.note("loading Keras ...")
-        with native_output_to_debug():
-            from trainer.fit import train
+        _load_keras(progress)
+        from trainer.fit import train
         from trainer.options import Options
 
         options = Options(
@@ -51,6 +51,9 @@ def run_train(settings: TrainCommandSettings) -> int:
     )
     if not outcome.finished:
         print("not finished: the same command goes on")
+    else:
+        print(f"next: emotion-trainer export {settings.out / 'model.keras'} "
+              f"--calibrate {settings.pack} --out artifacts")  # fmt: skip
     return STOPPED if options.stop is not None and options.stop.is_set() else 0
 
 
@@ -59,9 +62,9 @@ def run_ablate(settings: AblateSettings) -> int:
     recipe = read_recipe(settings.recipe, settings.changes)
     pack = Pack.open(settings.pack)
     with _talking() as progress:
-        progress.note("loading Keras ...")
-        with native_output_to_debug():
-            from trainer.ablate import ablate
+        _load_keras(progress)
+        from trainer.ablate import ablate
+
         try:
             table = ablate(
                 pack,
@@ -79,6 +82,17 @@ def run_ablate(settings: AblateSettings) -> int:
             return STOPPED
     print(table)
     return 0
+
+
+def _load_keras(progress: Progress) -> None:
+    """Import it, what TensorFlow says of itself withheld."""
+    progress.note("loading Keras ...")
+    # Of its notes one comes in the middle of our lines: how it sets malloc up.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    with native_output_to_debug():
+        from trainer.fit import on_gpu
+
+        on_gpu()  # it looks for one now, and says what it found, not when training begins
 
 
 def _stop(progress: Progress) -> threading.Event:

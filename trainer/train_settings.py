@@ -37,7 +37,7 @@ class _LearnSettings(ProcessSettings):
 class TrainCommandSettings(_LearnSettings):
     """Train a classifier from a pack.
 
-    RUN holds the best model on validation (model.keras), the recipe as used, history and curves.
+    --out holds the best model on validation (model.keras), the recipe as used, history and curves.
     Ctrl-C ends after the epoch in hand; a kill loses what came after the last save. The same
     command goes on, on the same curve. KERAS_BACKEND=jax trains on JAX, TensorFlow is the default.
 

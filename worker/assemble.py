@@ -12,7 +12,7 @@ import cv2
 from contract.process.memory import keep_freed_memory
 from worker.analyse import Analyser
 from worker.classifier import EmotionClassifier
-from worker.engines.choose import choose_engine
+from worker.engines.choose import Choice, choose_engine
 from worker.faces.detector import FaceDetector
 from worker.settings import WorkerSettings
 
@@ -20,9 +20,14 @@ Warm = TypeVar("Warm", FaceDetector, EmotionClassifier)
 
 
 def build_analyser(
-    settings: WorkerSettings, decoders: Executor | None, observe: Callable[[str, float], None]
+    settings: WorkerSettings,
+    decoders: Executor | None,
+    observe: Callable[[str, float], None],
+    choice: Choice | None = None,
 ) -> tuple[Analyser, dict[str, str]]:
     """The warmed-up analyser and what `emotion_model_info` says of it.
+
+    choice    the engine, if it was chosen already by these settings
 
     Imports TensorFlow only if the engine needs it. Raises `ArtifactError` for a model that cannot
     be used and `UsageError` for an engine or a precision that is not to be had here.
@@ -30,7 +35,7 @@ def build_analyser(
     keep_freed_memory()
     # The lanes are what runs at the same time; OpenCV's own threads would only be in their way.
     cv2.setNumThreads(1)
-    choice = choose_engine(
+    choice = choice or choose_engine(
         settings.engine, settings.precision, threads=settings.threads, cache=settings.cache
     )
     engine = choice.engine

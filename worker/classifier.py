@@ -13,6 +13,7 @@ import numpy.typing as npt
 from contract.artifact import ModelManifest, find_artifact, find_int8
 from contract.errors import ArtifactError
 from worker.engine import BUCKETS, ArraySpec, Engine, ModelSource
+from worker.faces.crop import CROP_RULE
 from worker.int8 import offered
 
 if TYPE_CHECKING:
@@ -86,6 +87,12 @@ def classifier_source(path: Path | None = None) -> tuple[ModelManifest, ModelSou
     height, width, channels = manifest.input_shape
     if height != width or channels != 1:
         raise ArtifactError(f"{model_path}: expected square gray crops, got {manifest.input_shape}")
+    # Artifacts from before the manifest said it were all trained on crops like these.
+    if manifest.crop not in (None, CROP_RULE):
+        raise ArtifactError(
+            f"{model_path}: wants other crops than this version of the worker cuts: expected "
+            f"[{CROP_RULE}], got [{manifest.crop}]"
+        )
     source = ModelSource(
         name="classifier",
         fingerprint=manifest.sha256,

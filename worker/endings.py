@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -14,6 +15,9 @@ from contract.process.rationed import Rationed
 from worker.delivery import Delivery, Settlement
 from worker.outcome import Outcome, Rejected
 
+if TYPE_CHECKING:
+    from worker.traces import FrameTraces
+
 _log = structlog.get_logger()
 
 _MOST_DETAIL_CHARS = 500  # of what strangers and libraries say
@@ -22,10 +26,12 @@ Framed = tuple[Delivery, FrameMessage]
 
 
 class Endings:
-    """Makes the settlements of a worker whose events carry `model_id` as their model."""
+    """Makes the settlements of a worker whose events carry `model_id` as their model. `traces`
+    hears of frames that are traced, once they are known as such."""
 
-    def __init__(self, model_id: str) -> None:
+    def __init__(self, model_id: str, traces: FrameTraces | None = None) -> None:
         self._model_id = model_id
+        self._traces = traces
         self._burials = Rationed()
 
     def sort_out(self, deliveries: Sequence[Delivery]) -> tuple[list[Settlement], list[Framed]]:
@@ -42,6 +48,8 @@ class Endings:
             except DecodeError as error:
                 settlements.append(self.bury(delivery, error.reason, str(error)))
                 continue
+            if frame.trace is not None and self._traces is not None:
+                self._traces.follow(delivery, frame)
             if frame.is_stale(now_ns):
                 settlements.append(Settlement(delivery, "drop", "stale"))
             else:

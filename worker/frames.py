@@ -42,8 +42,7 @@ class RedisFrameQueue:
     keep_events    about how many entries the events stream keeps
     keep_dead, keep_dead_bytes, keep_dead_s
                    how many dead letters are kept, how many bytes of them, and for how long
-    announce       called now and then, and before the group is made: the server may be new, or have
-                   lost its data
+    announce       called before the group is made: the server may be new, or have lost its data
 
     All methods raise redis's own errors; `PartitionedQueue` waits them out. `renew`, `report`
     and `probe` may be called from other threads.
@@ -124,8 +123,6 @@ class RedisFrameQueue:
         self._claim_cursor = cursor
         if cursor == b"0-0" and not entries:
             self._tokens.clear()  # nothing is left that could be tried again
-            if self.partition == 0:
-                self._announce()
             self._expire(keys=[self._keys.dead, self._keys.stats], args=self._keep_dead)
             self._next_claim_s = self._clock() + self._lease_s / 4
         return self._take([(entry_id, _pairs(fields)) for entry_id, fields in entries])

@@ -21,6 +21,7 @@ from worker.lease import LeaseKeeper
 from worker.metrics import WorkerMetrics
 from worker.outcome import FrameAnalyser, Outcome
 from worker.partitions import PartitionedQueue
+from worker.traces import FrameTraces
 
 _log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class WorkerLoop:
         leases: LeaseKeeper,
         limits: LoopLimits,
         stop: threading.Event,
+        traces: FrameTraces | None = None,
     ) -> None:
         self._queue = queue
         self._analyser = analyser
@@ -66,7 +68,8 @@ class WorkerLoop:
         self._leases = leases
         self._limits = limits
         self._stop = stop
-        self._endings = Endings(analyser.model_id)
+        self._traces = traces
+        self._endings = Endings(analyser.model_id, traces)
         self._batcher: Batcher[Delivery] = Batcher(limits.batch_size, limits.max_wait_s)
         self._lanes: Lanes[Framed, Outcome] = Lanes(analyser.lanes, self._analyse)
         self._suspects: deque[Delivery] = deque()
@@ -131,6 +134,8 @@ class WorkerLoop:
             return ()
         recovered = self._queue.recover(self._limits.batch_size)
         self._metrics.redeliveries.inc(len(recovered))
+        if self._traces is not None:
+            self._traces.read(recovered)
         return recovered
 
     def _read(self) -> bool:
@@ -143,6 +148,8 @@ class WorkerLoop:
         if self._lanes.is_idle:
             block_s = MAX_BLOCK_S if wait_s is None else wait_s
         deliveries = self._queue.read(self._batcher.room, block_s)
+        if self._traces is not None:
+            self._traces.read(deliveries)
         self._batcher.add(deliveries, time.monotonic())
         return bool(deliveries) or self._lanes.is_idle
 
@@ -201,12 +208,16 @@ class WorkerLoop:
             ) from error
 
     def _analyse(self, frames: Sequence[Framed]) -> Sequence[Outcome]:
+        if self._traces is not None:
+            self._traces.analysing(frames)
         return self._analyser.analyse([frame for _, frame in frames])
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
         """End these frames; also while stopping, or what was analysed would be done twice."""
         if not settlements:
             return
+        if self._traces is not None:
+            self._traces.settling(settlements)
         started_s = time.perf_counter()
         self._queue.settle(settlements)
         self._metrics.observe_stage("settle", time.perf_counter() - started_s)

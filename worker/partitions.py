@@ -24,7 +24,8 @@ T = TypeVar("T")
 class PartitionedQueue:
     """What the loop sees of Redis. It waits out an outage here, of one partition or of all.
 
-    queues       one for each partition, in their order
+    make_queue   the queue of one partition
+    count        how many partitions there are; more may come, none goes
     who          what log lines and errors begin with
     shared       all partitions are on one server, and away together
     timeout_s    how long all of them may be away
@@ -40,7 +41,8 @@ class PartitionedQueue:
 
     def __init__(
         self,
-        queues: Sequence[RedisFrameQueue],
+        make_queue: Callable[[int], RedisFrameQueue],
+        count: Callable[[], int],
         *,
         who: str = "worker",
         shared: bool,
@@ -50,17 +52,19 @@ class PartitionedQueue:
         pause: Callable[[float], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._queues = list(queues)
+        self._make_queue = make_queue
+        self._count = count
         self._shared = shared
-        names = [f"partition {queue.partition}" for queue in queues]
-        self._outages = Outages(who, names, timeout_s, self._probe, shared=shared, clock=clock)
+        self._queues: list[RedisFrameQueue] = []
+        self._outages = Outages(who, timeout_s, self._probe, shared=shared, clock=clock)
         self._on_settled = on_settled
         self._on_outage = on_outage
         self._pause = pause
         self._clock = clock
-        self._unsettled: list[list[Settlement]] = [[] for _ in queues]
+        self._unsettled: list[list[Settlement]] = []
         self._turn = 0
         self._said: set[tuple[str, int]] = set()
+        self._add_new()
 
     def read(self, count: int, block_s: float) -> list[Delivery]:
         """Up to `count` new frames of all partitions together; waits for the first, up to
@@ -76,6 +80,7 @@ class PartitionedQueue:
 
     def recover(self, count: int) -> list[Delivery]:
         """Up to `count` frames that were handed out before and never settled."""
+        self._add_new()
         found: list[Delivery] = []
         for place in self._ready():
             room = count - len(found)
@@ -163,6 +168,14 @@ class PartitionedQueue:
             if snapshot is not None:
                 snapshots[place] = snapshot
         return snapshots
+
+    def _add_new(self) -> None:
+        """Take up the partitions that have come."""
+        for partition in range(len(self._queues), self._count()):
+            self._queues.append(self._make_queue(partition))
+            self._unsettled.append([])
+            # Last: from here on other threads may ask for it.
+            self._outages.add(f"partition {partition}")
 
     def _say_once(self, event: str, place: int, error: Exception) -> None:
         """Once an outage, not once a try."""

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from contract.process.settings import Partitions, RedisTimeout, ServiceSettings, usable_cores
+from contract.process.settings import (
+    Model,
+    Partitions,
+    RedisTimeout,
+    ServiceSettings,
+    usable_cores,
+)
 from worker.engines.options import EngineName, Precision
 
 
@@ -30,8 +36,11 @@ class WorkerSettings(ServiceSettings):
       emotion-worker --redis redis://127.0.0.1:6379
       emotion-worker --batch-size 32 --metrics-port 9101
       emotion-worker --model my_model.keras          (my_model.json beside it)
+      emotion-worker check                           would it work here, and how fast?
       emotion-worker dead list                       frames that could not be analysed
                                                      (emotion-worker dead --help)
+      emotion-worker partitions 4                    share a running system's sources out
+                                                     anew (emotion-worker partitions --help)
 
     A Redis that is not there at the start ends it at once with exit code 1: whatever supervises it
     (systemd, compose, Kubernetes) starts it again. One that still loads its data, or goes away
@@ -40,7 +49,7 @@ class WorkerSettings(ServiceSettings):
     Every flag can be set in the environment: --batch-size is EMOTION_BATCH_SIZE.
     """
 
-    model: Path | None = Field(
+    model: Model = Field(
         None, description="classifier: a .keras file with its manifest beside it; the shipped "
         "FER+ model by default"
     )  # fmt: skip

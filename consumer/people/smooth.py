@@ -16,6 +16,7 @@ from contract.smoothed import Change, Person, Signal, SmoothedEvent, Transition
 # The weight of a first sighting: as if it had been that way for so long. It keeps one odd frame
 # from deciding a whole time constant.
 _FIRST_S = 0.04
+_FORGOTTEN = 1e-6  # the share of an emotion that no model gave for 14 time constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,12 @@ class _Steady:
         self._decide(now_s, options)
 
     def _learn(self, scores: Mapping[str, float]) -> None:
-        """A first face; or another model, with other emotions, took over."""
-        before = dict(zip(self._labels, self._sums, strict=True))
+        """A first face; or another model, with other emotions, took over. Its own fade out."""
+        before = {
+            label: total
+            for label, total in zip(self._labels, self._sums, strict=True)
+            if total > _FORGOTTEN * self._mass
+        }
         self._labels = (*scores, *(label for label in before if label not in scores))
         self._sums = [before.get(label, 0.0) for label in self._labels]
 
@@ -189,6 +194,6 @@ def smoothed(
                 smoother = smoothers[record.event.source] = Smoother(options)
             yield from smoother.see(record)
             continue
-        if record.state != "started" and (ended := smoothers.pop(record.source, None)):
+        if record.is_end and (ended := smoothers.pop(record.source, None)):
             yield from ended.end(record.at_ns)
         yield record

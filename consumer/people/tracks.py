@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from consumer.people.assign import assign
 from consumer.people.elapsed import elapsed_s
@@ -79,9 +80,13 @@ class Tracker:
             people.sort(key=_number)
         return TrackedEvent(event, tuple(people), tuple(rejected))
 
-    def leave(self) -> None:
-        """Everybody leaves: the source has ended or went dark. Tracks go on counting."""
-        self._tracks = []
+    def mark(self, record: SourceRecord) -> None:
+        """The state of the source changed. When it ends or goes dark everybody leaves, though
+        tracks go on counting; when it moves to another partition all stay."""
+        if record.is_end:
+            self._tracks = []
+        elif record.moved and record.state == "started" and self._last is not None:
+            self._last = replace(self._last, session=record.session)
 
     def _advance(self, event: EmotionEvent) -> float:
         """Let time pass up to the event; how much."""
@@ -91,7 +96,7 @@ class Tracker:
         dt_s = elapsed_s(last, event)
         self._now_s += dt_s
         if last.session != event.session or dt_s > max(_STALL_S, self._forget_s):
-            self.leave()
+            self._tracks = []
         for track in self._tracks:
             track.face = None
             track.motion.predict(dt_s)
@@ -167,8 +172,8 @@ def tracked(
     for record in records:
         tracker = trackers.get(record.source)
         if isinstance(record, SourceRecord):
-            if tracker is not None and record.state != "started":
-                tracker.leave()
+            if tracker is not None:
+                tracker.mark(record)
             yield record
             continue
         if tracker is None:

@@ -112,11 +112,8 @@ def message(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     record = fields.get("record")
     if not isinstance(record, dict):
         raise DecodeError("malformed", f"record: expected an object, got {wire.short(record)}")
-    version = record.get("v")
-    if type(version) is not int or version not in wire.READABLE_VERSIONS:
-        expected = ", ".join(str(known) for known in sorted(wire.READABLE_VERSIONS))
-        raise DecodeError("version", f"v: expected wire version {expected}, got {version!r}")
-    return record
+    wire.check_version(record)
+    return wire.current(record)
 
 
 def footer_of(fields: Mapping[str, Any]) -> Footer | None:

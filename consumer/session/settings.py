@@ -107,7 +107,10 @@ class ReplaySettings(ShowSettings, RoleSettings):
         1.0, description="2 = twice as fast, 0.5 = half as fast, max = as fast as possible"
     )
     from_: Annotated[float, BeforeValidator(_position)] = Field(
-        0.0, alias="from", description="where in the recording to begin, for example 1:30"
+        0.0,
+        alias="from",
+        examples=["1:30"],
+        description="where in the recording to begin, for example 1:30",
     )
     loop: bool = Field(False, description="play it again and again, until stopped")
     now: bool = Field(False, description="move all times to now, as if it happened again")

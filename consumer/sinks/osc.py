@@ -9,8 +9,8 @@ address                                   arguments  when
 ``/emotion/<source>/<n>/entered``                    somebody came
 ``/emotion/<source>/<n>/left``                       somebody went; no more of <n> until `entered`
 ``/emotion/<source>/<n>/changed``         s s        the expression before, and the one after
-``/emotion/<source>/labels``              s ... s    the order of the weights: at first, when it
-                                                     changes, and every two seconds
+``/emotion/<source>/labels``              s ... s    the order of the weights: at first, when one
+                                                     is added, and every two seconds
 ``/emotion/<source>/people``              i          every tick: how many there are
 ``/emotion/<source>/room/va``             f f        every tick with people: the mood of all
 ``/emotion/<source>/state``               s          started, ended, offline
@@ -126,7 +126,9 @@ class OscSource:
         self._root = f"/emotion/{address_part(source)}"
         self._by = by
         self._scale = scale
-        self._labels: tuple[str, ...] = ()
+        # It only grows: while models are exchanged people's own labels differ, from each other and
+        # from frame to frame, and a weight must not mean now this, now that.
+        self._labels: list[str] = []
         self._labels_ns: int | None = None
         self._label: dict[int, tuple[str, int]] = {}  # of each track, and when it was told
         self._present: dict[int, str] = {}  # track -> the number in its addresses
@@ -154,10 +156,11 @@ class OscSource:
 
     def _people(self, frame: ControlFrame, people: Sequence[Person]) -> Iterator[bytes]:
         for person in people:
-            labels = tuple(person.scores)
-            if labels != self._labels or _is_due(self._labels_ns, frame.at_ns, LABELS_EVERY_NS):
-                self._labels, self._labels_ns = labels, frame.at_ns
-                yield message(f"{self._root}/labels", *labels)
+            new = [label for label in person.scores if label not in self._labels]
+            if new or _is_due(self._labels_ns, frame.at_ns, LABELS_EVERY_NS):
+                self._labels += new
+                self._labels_ns = frame.at_ns
+                yield message(f"{self._root}/labels", *self._labels)
             yield from self._person(person, frame.at_ns)
         self._present = {person.track: self._n(person) for person in people}
         self._label = {track: told for track, told in self._label.items() if track in self._present}
@@ -172,7 +175,8 @@ class OscSource:
         if label != person.label or _is_due(told_ns, at_ns, LABEL_EVERY_NS):
             self._label[person.track] = (person.label, at_ns)
             yield message(f"{self._root}/{n}/label", person.label)
-        yield message(f"{self._root}/{n}/weights", *map(float, person.scores.values()))
+        weights = (float(person.scores.get(label, 0.0)) for label in self._labels)
+        yield message(f"{self._root}/{n}/weights", *weights)
 
     def _n(self, who: Person | Transition) -> str:
         return str(who.track if self._by == "track" else who.voice)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from contract.connect import REFUSED
 from contract.errors import EncodeError, SinkFailed, UsageError
-from contract.keys import Keys, partition_of
-from contract.partitions import read_partitions
+from contract.keys import Keys
+from contract.partitions import Layout, read_layout
 from contract.redact import redacted
 from contract.script import Script
 from contract.smoothed import Signal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LEASE_S = 15.0
 _RENEW_EVERY_S = 3.0
+_MAX_SOURCES = 4096
 
 
 class SignalStream:
@@ -40,14 +42,15 @@ class SignalStream:
         self._token = secrets.token_hex(8)
         self._add = Script(client, "consumer", "smoothed")
         self._end = Script(client, "consumer", "smoothed_end")
-        self._partitions: int | None = None
+        self._layout: Layout | None = None
+        self._places: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._held: set[int] = set()
         self._renew_s: float | None = None
 
     def open(self, now_s: float) -> None:
         """Take the leases, so that a second publisher hears of it at once. Raises redis's own
         errors as well."""
-        for partition in range(self._find_partitions()):
+        for partition in range(self._look().streams):
             if not self._send(partition):
                 raise UsageError(
                     f"--publish: another process publishes {self.name} already; one that was "
@@ -58,8 +61,7 @@ class SignalStream:
     def write(self, signal: Signal, now_s: float) -> None:
         """Raises `SinkFailed` when Redis, or another publisher, does not let us."""
         with _explained():
-            partition = partition_of(signal.source, self._find_partitions())
-            taken = self._send(partition, signal.encode())
+            taken = self._send(self._place_of(signal), signal.encode())
         if not taken:
             raise SinkFailed("another process publishes now")
 
@@ -67,10 +69,11 @@ class SignalStream:
         return self._renew_s
 
     def tick(self, now_s: float) -> None:
-        """Renew the leases. Raises as `write` does."""
+        """Renew the leases, and take those of partitions that have come. Raises as `write` does."""
         self._renew_s = now_s + _RENEW_EVERY_S
         with _explained():
-            kept = [self._send(partition) for partition in sorted(self._held)]
+            here = self._held | set(range(self._look().streams))
+            kept = [self._send(partition) for partition in sorted(here)]
         if not all(kept):
             raise SinkFailed("another process publishes now")
 
@@ -83,11 +86,20 @@ class SignalStream:
         finally:
             self._client.close()
 
-    def _find_partitions(self) -> int:
+    def _look(self) -> Layout:
         # Unknown before the system's first producer or worker; every system has the first one.
-        if self._partitions is None:
-            self._partitions = read_partitions(self._client, self._prefix)
-        return self._partitions or 1
+        self._layout = read_layout(self._client, self._prefix) or self._layout
+        return self._layout or Layout()
+
+    def _place_of(self, signal: Signal) -> int:
+        """The partition of a session stays the same to its end."""
+        session, partition = self._places.pop(signal.source, ("", 0))
+        if session != signal.session:
+            partition = self._look().partition_of(signal.source)
+        self._places[signal.source] = signal.session, partition
+        if len(self._places) > _MAX_SOURCES:
+            self._places.popitem(last=False)
+        return partition
 
     def _send(self, partition: int, *messages: bytes) -> bool:
         """Whether we hold the partition's lease; then `messages` were added."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
 from collections.abc import Callable
@@ -18,12 +17,12 @@ from consumer.view.health import ask
 from consumer.view.hub import Hub
 from consumer.view.server import PageServer, listen, reachable_host
 from consumer.view.tap import tap
+from consumer.view.token import check_token
 from contract.connect import check_url
 from contract.errors import UsageError
 from contract.keys import DEFAULT_PREFIX
 from contract.redact import redacted
 
-_TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,128}")  # passes through URL and cookie as it is
 _JOIN_S = 1.0
 
 
@@ -58,8 +57,11 @@ class LiveView:
         local = is_loopback(host)
         if token is None and not local:
             token = secrets.token_urlsafe(24)
-        if token is not None and not _TOKEN.fullmatch(token):
-            raise UsageError("--token: expected 16 to 128 letters, digits and . _ ~ -")
+        if token is not None:
+            try:
+                check_token(token)
+            except ValueError as error:
+                raise UsageError(f"--token: {error}") from None
         self._token = token
         self._stop = threading.Event()
         self._failure: Exception | None = None

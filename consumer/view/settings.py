@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from consumer.steady_settings import SteadySettings
+from consumer.view.token import check_token
 from contract.process.secret_file import FileOf
 from contract.process.settings import RoleSettings
 
@@ -51,3 +52,10 @@ class ViewSettings(SteadySettings, RoleSettings):
         None, description="read it from this file, such as a mounted secret"
     )
     open: bool = Field(False, description="open the page in the browser")
+
+    @field_validator("token")
+    @classmethod
+    def _token(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_token(value)
+        return value

@@ -19,8 +19,9 @@ from consumer.view.pace import Pace
 from contract.connect import MAX_BLOCK_S, connect, explained, is_cluster
 from contract.errors import DecodeError, EmotionStreamError
 from contract.frame import FrameMessage
-from contract.keys import Keys, partition_of
-from contract.partitions import read_partitions
+from contract.keys import Keys
+from contract.layout_watch import LayoutWatch
+from contract.partitions import read_layout
 from contract.wire import Entry
 
 if TYPE_CHECKING:
@@ -54,12 +55,26 @@ def tap(url: str, prefix: str, fps: float, hub: Hub, stop: threading.Event) -> N
 def _tap(
     client: redis.Redis, url: str, prefix: str, fps: float, hub: Hub, stop: threading.Event
 ) -> None:
-    number = read_partitions(client, prefix)
-    if number is None:  # no producer yet, so no frames
+    layout = read_layout(client, prefix)
+    if layout is None:  # no producer yet, so no frames
         stop.wait(_LOOK_UP_S)
         return
+    with LayoutWatch(client, prefix, layout, says=False) as layouts:
+        _tap_all(client, url, layouts, fps, hub, stop)
+
+
+def _tap_all(
+    client: redis.Redis,
+    url: str,
+    layouts: LayoutWatch,
+    fps: float,
+    hub: Hub,
+    stop: threading.Event,
+) -> None:
+    """Until nobody looks any more, or the layout is another one."""
+    number = layouts.layout.streams
     if not is_cluster(client) or number == 1:
-        _FramesTap(client, prefix, range(number), number, fps, hub, stop).run()
+        _FramesTap(client, layouts, range(number), fps, hub, stop).run()
         return
     # A cluster has no read that waits in two slots.
     failures: list[Exception] = []
@@ -67,7 +82,7 @@ def _tap(
     def follow(partition: int) -> None:
         try:
             with explained(url):
-                _FramesTap(client, prefix, [partition], number, fps, hub, stop).run()
+                _FramesTap(client, layouts, [partition], fps, hub, stop).run()
         except EmotionStreamError as error:
             failures.append(error)
 
@@ -84,40 +99,45 @@ def _tap(
 
 
 class _FramesTap:
-    """Reads along in some of the `number` partitions, by one blocking read for all of them."""
+    """Reads along in some of the partitions, by one blocking read for all of them."""
 
     def __init__(
         self,
         client: redis.Redis,
-        prefix: str,
+        layouts: LayoutWatch,
         partitions: Sequence[int],
-        number: int,
         fps: float,
         hub: Hub,
         stop: threading.Event,
     ) -> None:
         self._client = client
         self._partitions = frozenset(partitions)
-        self._number = number
-        self._keys = [Keys(prefix, partition).frames for partition in partitions]
+        self._layouts = layouts
+        self._layout = layouts.layout
+        self._keys = [Keys(layouts.prefix, partition).frames for partition in partitions]
         self._pace = Pace(fps)
         self._hub = hub
         self._stop = stop
 
     def run(self) -> None:
-        """Burst after burst, until nobody looks any more. Raises redis's own errors."""
-        while self._hub.watched.is_set() and not self._stop.is_set():
+        """Burst after burst, until nobody looks any more, or the layout is another one. Raises
+        redis's own errors."""
+        while self._goes_on():
             pause_s = self._pace.pause_s(time.monotonic())
             if pause_s:
                 self._stop.wait(min(pause_s, _LOOK_UP_S))
                 continue
             self._burst()
 
+    def _goes_on(self) -> bool:
+        same = self._layouts.layout == self._layout
+        return same and self._hub.watched.is_set() and not self._stop.is_set()
+
     def _burst(self) -> None:
         expected = {
             source
             for source in self._hub.playing()
-            if partition_of(source, self._number) in self._partitions
+            if self._layout.partition_of(source) in self._partitions
         }
         self._pace.begin(expected, time.monotonic())
         after: dict[Any, Any] = dict.fromkeys(self._keys, "$")

@@ -9,7 +9,7 @@ from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 
-from contract.errors import UsageError
+from contract.process.faults import Unusable
 
 MAX_BYTES = 2**20
 
@@ -30,8 +30,8 @@ def with_files_read(
 ) -> dict[str, Any]:
     """`values` of one place (all flags, say), with what their files hold instead of the files.
 
-    `called` is how the user calls a field there. Raises `UsageError` that names the file and shows
-    nothing of what is in it.
+    `called` is how the user calls a field there. A file that cannot be used leaves an `Unusable`
+    behind, which shows nothing of what is in it.
     """
     read = dict(values)
     for name, field in fields.items():
@@ -39,16 +39,17 @@ def with_files_read(
             path = read.pop(name, None) if isinstance(mark, FileOf) else None
             if path is None:
                 continue
+            place = f"{called(name)} {path}"
             if mark.name in read:
-                raise UsageError(
-                    f"{called(name)} {path}: expected it or {called(mark.name)}, got both"
-                )
+                both = f"expected it or {called(mark.name)}, got both"
+                read[mark.name] = Unusable(name, place, both)
+                continue
             try:
                 lines = _lines(Path(path))
                 is_list = get_origin(fields[mark.name].annotation) is list
                 read[mark.name] = lines if is_list else _only(lines)
             except ValueError as error:
-                raise UsageError(f"{called(name)} {path}: {error}") from None
+                read[mark.name] = Unusable(name, place, str(error))
     return read
 
 

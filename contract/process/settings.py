@@ -6,36 +6,27 @@ reads the environment or the command line.
 
 from __future__ import annotations
 
-import argparse
-import inspect
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    CliApp,
-    CliSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from contract import wire
-from contract.errors import UsageError
+from contract.artifact import find_artifact
+from contract.errors import ArtifactError, UsageError
 from contract.keys import DEFAULT_PREFIX
 from contract.partitions import MAX_PARTITIONS
-from contract.process.secret_file import FileOf, with_files_read
-from contract.redact import without_secrets
+from contract.process.faults import Conflict, Unusable
+from contract.process.read import read
+from contract.process.secret_file import FileOf
+from contract.process.sources import Environment
+from contract.process.variables import ENV_PREFIX
 
-ENV_PREFIX = "EMOTION_"
 S = TypeVar("S", bound=BaseSettings)
 
 # The same for every role that outlives an outage; bounded, because nothing may wait for ever.
@@ -61,6 +52,19 @@ Partitions = Annotated[
 ]
 
 
+def _verified(path: Path | None) -> Path | None:
+    if path is not None:
+        try:
+            find_artifact(path)
+        except ArtifactError as error:
+            raise ValueError(str(error)) from None
+    return path
+
+
+# A wrong path is said with the other faults, and not after TensorFlow's start.
+Model = Annotated[Path | None, AfterValidator(_verified)]
+
+
 class ProcessSettings(BaseSettings):
     """Settings every command has."""
 
@@ -83,7 +87,28 @@ class ProcessSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, _Environment(settings_cls)
+        return init_settings, Environment(settings_cls)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _usable(cls, value: Any) -> Any:
+        if isinstance(value, Unusable):
+            raise value.fault()
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        faults = [
+            InitErrorDetails(type=conflict.fault(), loc=(), input=None)
+            for conflict in self.conflicts()
+        ]
+        if faults:
+            raise ValidationError.from_exception_data(type(self).__name__, faults)
+        return self
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """What is wrong with several settings together."""
+        yield from ()
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line that is printed"
@@ -118,6 +143,17 @@ class RoleSettings(ProcessSettings):
             raise ValueError("expected no braces: they mark the partition")
         return wire.name(value)
 
+    @field_validator("redis")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        from contract.connect import check_url  # the trainer needs no redis
+
+        try:
+            check_url(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
+
 
 class ServiceSettings(RoleSettings):
     """Settings of the roles that run for long and are watched."""
@@ -137,69 +173,10 @@ class ServiceSettings(RoleSettings):
 def read_settings(cls: type[S], program: str, argv: Sequence[str] | None = None) -> S:
     """The role's settings from `argv` (default: the process's) and the environment.
 
-    `--help` prints and ends the process; anything that cannot be used raises `UsageError` with one
-    line per fault, naming the flag or the variable.
+    `--help` prints and ends the process. Whatever cannot be used, unknown `EMOTION_*` variables
+    among it, is in the `UsageError` that is raised, a line each.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    source = _Flags[S](
-        cls,
-        cli_prog_name=program,
-        root_parser=None,
-        formatter_class=_HelpFormatter,
-    )
-    try:
-        return CliApp.run(cls, cli_args=arguments, cli_settings_source=source)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-        raise UsageError("\n".join(_fault(fault) for fault in faults)) from error
-    except SettingsError as error:  # pydantic's own text names neither flag nor variable
-        raise UsageError(str(error.__cause__ or error)) from error
-
-
-def _fault(fault: ErrorDetails) -> str:
-    """One line about one fault; no password is in it."""
-    message = without_secrets(fault["msg"].removeprefix("Value error, "))
-    if not fault["loc"]:  # of several flags together: its input is all of them
-        return message
-    flag = _flag(".".join(str(part) for part in fault["loc"]))
-    if fault["loc"][0] == "redis":
-        return f"{flag}: {message}"
-    return f"{flag}: {message}, got {without_secrets(repr(fault.get('input')))}"
-
-
-class _Flags(CliSettingsSource[S]):
-    """The command line, with files in place of secrets."""
-
-    def __call__(self, **arguments: Any) -> Any:
-        result: Any = super().__call__(**arguments)
-        if not isinstance(result, dict):  # it was given a command line to parse
-            return result
-        return with_files_read(result, self.settings_cls.model_fields, _flag)
-
-
-class _Environment(EnvSettingsSource):
-    """Lists in the environment are comma-separated text; one that begins with [ is JSON."""
-
-    def __call__(self) -> dict[str, Any]:
-        return with_files_read(super().__call__(), self.settings_cls.model_fields, _variable)
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        plain = get_origin(field.annotation) is list and not value.lstrip().startswith("[")
-        if plain:
-            return [item.strip() for item in value.split(",") if item.strip()]
-        try:
-            return super().decode_complex_value(field_name, field, value)
-        except ValueError as error:
-            variable = _variable(field.alias or field_name)
-            raise ValueError(f"{variable}: expected JSON or comma-separated text") from error
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _variable(name: str) -> str:
-    return ENV_PREFIX + name.upper()
+    return read(cls, program, list(sys.argv[1:] if argv is None else argv))
 
 
 def usable_cores() -> int:
@@ -207,38 +184,3 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help in plain words: a docstring's own line breaks, no type names, no empty defaults."""
-
-    _METAVARS: ClassVar = {
-        "str": "TEXT",
-        "int": "N",
-        "float": "NUMBER",
-        "list[str]": "TEXT",
-        "list[Path]": "PATH",
-        "Path": "PATH",
-    }
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30)
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return super()._fill_text(inspect.cleandoc(text), width, indent)
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        help_text = action.help or ""
-        for empty in (" (default: None)", " (default: [])", " (default: null)"):
-            help_text = help_text.replace(empty, "")
-        return re.sub(r" \(default factory: .*\)", "", help_text)  # the text itself says what
-
-    def _metavar_formatter(
-        self, action: argparse.Action, default_metavar: str
-    ) -> Callable[[int], tuple[str, ...]]:
-        if action.dest == "redis":
-            action.metavar = "URL"
-        elif isinstance(action.metavar, str):
-            one_of = re.sub(r"^list\[(\{.*\})\]$", r"\1", action.metavar)
-            action.metavar = self._METAVARS.get(one_of, one_of)
-        return super()._metavar_formatter(action, default_metavar)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from contract.process.faults import Conflict
 from contract.process.secret_file import FileOf
 
 Sources = Annotated[
@@ -30,10 +31,12 @@ SourceFile = Annotated[
 ]
 
 
-def check_sources(sources: Sequence[str]) -> None:
-    """Raises `ValueError` when there are none. Not argparse's to say: it knows no environment."""
+def missing_sources(sources: Sequence[str]) -> Iterator[Conflict]:
+    """One when there are none. Not argparse's to say: it knows no environment."""
     if not sources:
-        raise ValueError(
+        yield Conflict(
+            ("source", "source_file"),
             "no source: expected a video file, a folder, a camera number or a URL, or a "
-            "--source-file with several"
+            "--source-file with several",
+            "SOURCE=rtsp://camera/stream",
         )

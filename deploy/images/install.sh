@@ -58,7 +58,7 @@ roles() { # TARGET VENV WHEEL ROLES
       *" $role "*) ;;
       *)
         rm -r "${roles:?}/$role"
-        for script in $(grep -l "^from $role\." "$roles"/bin/*); do rm "$script"; done
+        grep -l "^from $role\." "$roles"/bin/* | while read -r script; do rm "$script"; done
         ;;
     esac
   done

@@ -10,7 +10,7 @@ from consumer.progress import EntryId, format_id, parse_id
 from contract.connect import REFUSED, is_passing
 from contract.errors import BrokerError, BrokerUnavailable, UsageError
 from contract.keys import Keys
-from contract.partitions import read_partitions
+from contract.partitions import Layout, read_layout
 from contract.redact import redacted
 from contract.snapshot import read_snapshot
 from deploy.local.status import Counts
@@ -37,11 +37,11 @@ class RunCounts:
         self.counts = Counts()
         with self._our_errors():
             # An entry id, and so `newest_event`, is a place in one stream.
-            partitions = read_partitions(client, prefix) or 1
-            if partitions > 1:
+            layout = read_layout(client, prefix) or Layout()
+            if layout.streams > 1:
                 raise UsageError(
-                    f"--prefix: expected a system of one partition, {prefix!r} has {partitions}: "
-                    "start emotion-producer, emotion-worker and emotion-events"
+                    f"--prefix: expected a system of one partition, {prefix!r} has "
+                    f"{layout.streams}: start emotion-producer, emotion-worker and emotion-events"
                 )
             self._before = [read_snapshot(client, keys) for keys in self._keys]
             self.newest_event = self._newest_event()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from consumer.play_settings import PlaySettings
 from consumer.steady_settings import SteadySettings
 from contract import wire
+from contract.process.faults import Conflict
 from contract.process.gpus import VISIBLE, usable_gpus
-from contract.process.settings import ENV_PREFIX, ProcessSettings, RoleSettings
-from contract.process.source_settings import SourceFile, Sources, check_sources
+from contract.process.settings import Model, ProcessSettings, RoleSettings
+from contract.process.source_settings import SourceFile, Sources, missing_sources
+from contract.process.variables import ENV_PREFIX
 from worker.engines.options import EngineName, Precision
 
 EMBEDDED = "embedded"
@@ -106,7 +108,7 @@ class UpSettings(PlaySettings, RoleSettings):
         description="when the workers can't follow: live drops the oldest frames, lossless waits; "
         "by default lossless for files, live for cameras and URLs",
     )
-    model: Path | None = Field(None, description="classifier to use instead of the shipped one")
+    model: Model = Field(None, description="classifier to use instead of the shipped one")
     view: bool = Field(
         False, description="show it on a web page as well, and open that in the browser"
     )
@@ -118,10 +120,14 @@ class UpSettings(PlaySettings, RoleSettings):
         "warning", description="least severe log line of the parts that is shown"
     )
 
-    @model_validator(mode="after")
-    def _some_source(self) -> UpSettings:
-        check_sources(self.source)
-        return self
+    @field_validator("redis")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        return value if value == EMBEDDED else super()._redis(value)
+
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from super().conflicts()
+        yield from missing_sources(self.source)
 
     def realtime_backlog(self, cores: int) -> int:
         """Most frames in the stream where time matters, because those that wait are latency.

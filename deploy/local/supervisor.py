@@ -83,12 +83,13 @@ class Supervisor:
 
     def close(self) -> None:
         """Stop the server and remove the folders; returns when that is done."""
-        stdin = self._child.process.stdin
-        assert stdin is not None
+        stdin, stdout = self._child.process.stdin, self._child.process.stdout
+        assert stdin is not None and stdout is not None
         with contextlib.suppress(OSError):
             stdin.close()
         self._child.wait(STOP_TIMEOUT_S)
         self._child.kill()
+        stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)  # should the supervisor have been killed
 
     def _say(self, message: dict[str, Any]) -> None:

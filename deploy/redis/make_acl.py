@@ -40,7 +40,7 @@ _SHARED = {
     # CLIENT SETINFO and the like are named by their category, because Redis 7.0 knows no such
     # command and takes no list that names it. SELECT would reach systems in other databases.
     "ROLE": "+@connection -@dangerous -select -client|tracking +info +cluster|slots",
-    "READER": "(+hget %R~PREFIX:config) "
+    "READER": "(+hmget %R~PREFIX:config) "
     "(+eval_ro +evalsha_ro %R~PREFIX:{*}:events) "
     "(+xread +xrange +xrevrange +xlen +xinfo|stream %R~PREFIX:{*}:events) "
     "(+xread +xrange +xrevrange +xlen %R~PREFIX:{*}:smoothed)",

@@ -23,7 +23,7 @@
 -- KEYS  frames, fence, stats
 -- ARGV  source, session, epoch, seq, frame (bytes), mode, most frames in the stream, workers' group,
 --       now in ns, stats fields for published, dropped and refused
--- Returns "ok", "repeated", "refused", "full", "missing", "superseded" or "closed".
+-- Returns the new entry's id, or "repeated", "refused", "full", "missing", "superseded" or "closed".
 local frames, fences, stats = KEYS[1], KEYS[2], KEYS[3]
 local source, session, epoch, seq, payload = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local mode, limit, group, now_ns = ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9]
@@ -118,6 +118,6 @@ if excess > 0 then
   redis.call('HINCRBY', stats, dropped, #drop)
 end
 redis.call('HSET', fences, source, advanced)
-redis.call('XADD', frames, '*', 'm', payload)
+local id = redis.call('XADD', frames, '*', 'm', payload)
 redis.call('HINCRBY', stats, published, 1)
-return 'ok'
+return id

@@ -1,7 +1,7 @@
 """How fast the product is, beside what it could be and beside the loop most people write.
 
-    make bench                                all of it, about ten minutes on two cores
-    make bench BENCH="--only latency"         one section: throughput, latency, workers
+    make bench                                all of it, about twelve minutes on two cores
+    make bench BENCH="--only latency"         one section: throughput, latency, workers, sizing
     make bench BENCH="--rounds 5 CLIP..."     other footage: 640 wide, one face, says most
     make bench BENCH="--engines keras,openvino-int8"
 
@@ -16,7 +16,9 @@ throughput  On the same footage, taking turns, so that a machine that slows down
             "efficiency" is pipeline by ceiling: what server, messages and waiting cost.
 latency     Capture to event in real time, one worker: 1, 4, 16 cameras of 5, 10, 30 frames/s. A
             cell that says "overloaded" delivered less than was sent; the oldest were dropped.
-workers     The pipeline with 1, 2, 4 workers on the same cores.
+workers     The pipeline with 1, 2, 4 workers on the same cores, and 1, 2 partitions.
+sizing      What a frame costs each role, what cameras of 640, 1280 and 1920 pixels take by that,
+            and one case of it tried.
 
 Quote medians and ratios of one run on an idle machine; frames/s of two machines, or of two days,
 say little. Nothing is compared that saw other numbers of faces per frame or ran on another engine.
@@ -30,6 +32,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,11 +45,15 @@ from tests.benchmarks.chart import draw
 from tests.benchmarks.footage import SHIPPED, repeated
 from tests.benchmarks.progress import say
 from tests.benchmarks.run import NotComparable
+from tests.benchmarks.sizing.check import check, check_table
+from tests.benchmarks.sizing.costs import measure
+from tests.benchmarks.sizing.plan import cost_table, need_table
 from tests.benchmarks.usage import REPOSITORY, CommandFailed
 from tests.benchmarks.variant import CANDIDATES, Variant
 
 FORMAT = 1
-SECTIONS = ("throughput", "latency", "workers")
+SECTIONS = ("throughput", "latency", "workers", "sizing")
+DRAWN = ("throughput", "latency", "workers")
 _TRIAL_FRAMES = 250  # of each cut of the ceiling
 
 
@@ -83,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
         "--engine",
         type=Variant.parse,
         default=Variant(),
-        help="for latency and workers, e.g. keras, openvino-int8 (default: auto)",
+        help="for latency, workers and sizing, e.g. keras, openvino-int8 (default: auto)",
     )
     made.add_argument("--out", type=Path, default=REPOSITORY / "bench-results", metavar="FOLDER")
     return made
@@ -114,8 +121,9 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     file, picture = options.out / "bench.json", options.out / "bench.png"
     file.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-    draw(results, picture)
-    console.print(f"written to {file} and {picture}")
+    if drawn := set(sections) & set(DRAWN):
+        draw({name: results[name] for name in ("machine", *drawn)}, picture)
+    console.print(f"written to {file}{f' and {picture}' if drawn else ''}")
     return 0
 
 
@@ -155,7 +163,23 @@ def _workers(
     return workers.as_json(runs)
 
 
-_SECTIONS = {"throughput": _throughput, "latency": _latency, "workers": _workers}
+def _sizing(
+    options: argparse.Namespace, clips: list[Path], folder: Path, console: Console
+) -> dict[str, Any]:
+    costs = measure(clips[0], folder, options.engine, seconds=options.seconds)
+    console.print(cost_table(costs))
+    console.print(need_table(costs))
+    tried = check(folder, options.engine, costs, seconds=options.seconds)
+    console.print(check_table(tried))
+    return {"costs": [asdict(cost) for cost in costs], "check": asdict(tried)}
+
+
+_SECTIONS = {
+    "throughput": _throughput,
+    "latency": _latency,
+    "workers": _workers,
+    "sizing": _sizing,
+}
 
 
 if __name__ == "__main__":

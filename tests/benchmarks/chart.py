@@ -133,7 +133,10 @@ def _workers(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         )  # fmt: skip
     ax.set_xticks(
         range(len(rows)),
-        ["1 worker" if row["workers"] == 1 else f"{row['workers']} workers" for row in rows],
+        [
+            f"{_counted(row['workers'], 'worker')}\n{_counted(row['partitions'], 'partition')}"
+            for row in rows
+        ],
     )
     ax.set_xlim(-0.7, len(rows) - 0.3)
     ax.set_ylim(0, 1.45 * max(max(row["frames_per_s"]) for row in rows))
@@ -142,3 +145,7 @@ def _workers(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         f"Workers on the same cores, {rows[0]['engine']}: median, least to most",
         loc="left", fontsize=11,
     )  # fmt: skip
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"

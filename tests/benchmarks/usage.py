@@ -49,12 +49,14 @@ class Usage:
 class Watcher:
     """Samples a process and its descendants in a thread of its own; a context manager.
 
-    What a process used before it ended still counts, up to the last look at it.
+    What a process used before it ended still counts, up to the last look at it. Without `with_root`
+    only the descendants are looked at.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, with_root: bool = True) -> None:
         self.usage = Usage()
         self._root = pid
+        self._with_root = with_root
         self._known: dict[int, psutil.Process] = {}
         self._used_s: dict[int, float] = {}
         self._end = threading.Event()
@@ -81,7 +83,8 @@ class Watcher:
     def _find_family(self) -> None:
         try:
             root = psutil.Process(self._root)
-            family = [root, *root.children(recursive=True)]
+            family = [root] if self._with_root else []
+            family += root.children(recursive=True)
         except psutil.Error:
             return
         self._known = {process.pid: process for process in family}

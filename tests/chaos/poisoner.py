@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from contract.connect import connect
 from contract.keys import Keys
+from contract.layout_watch import LayoutWatch
+from contract.partitions import Layout
 from producer.encode import Jpeg
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
@@ -29,7 +31,7 @@ class Poisoner:
         self._stop = threading.Event()
         self._publisher = Publisher(
             self._client,
-            keys,
+            LayoutWatch(self._client, keys.prefix, Layout(), says=True),
             SOURCE,
             mode="lossless",
             metrics=ProducerMetrics(CollectorRegistry(), [SOURCE]),

@@ -110,6 +110,7 @@ def test_an_operator_looks_after_dead_letters(acl: AclServer) -> None:
     }.items():
         done = run(acl, "operator", "worker", "dead", *command)
         assert (done.returncode, words in done.stdout) == (0, True), done
+    assert run(acl, "operator", "worker", "partitions", "2").returncode == 0
     status = run(acl, "operator", "consumer", "status", "--format", "json")
     assert json.loads(status.stdout)["backlog"] == 1
     assert acl.refusals() == []
@@ -149,7 +150,7 @@ def test_an_exporter_reads_numbers(acl: AclServer) -> None:
 
 READ = {
     "stream": [("XRANGE", "{}", "-", "+"), ("XREAD", "STREAMS", "{}", "0")],
-    "hash": [("HGET", "{}", "f")],
+    "hash": [("HGET", "{}", "f"), ("HMGET", "{}", "f", "g")],
     "string": [("GET", "{}")],
 }
 ADD = {
@@ -183,7 +184,7 @@ ALLOWED = {
     "publisher": {
         "config": "read", "events": "read", "smoothed": "read add", "smoother": "read add remove",
     },
-    "operator": {"config": "read", "frames": "add", "dead": "read remove"},
+    "operator": {"config": "read add", "frames": "add", "dead": "read remove"},
     "view": {"config": "read", "frames": "read", "events": "read", "smoothed": "read"},
     "exporter": {},
 }  # fmt: skip

@@ -25,7 +25,7 @@ from contract.connect import check, connect, is_passing
 from contract.errors import AccessDenied, BrokerUnavailable, UsageError
 from contract.event import EmotionEvent, decode_record
 from contract.keys import Keys, partition_of
-from contract.partitions import agree_on_partitions
+from contract.partitions import Layout, agree_on_layout
 from contract.snapshot import read_snapshot
 from tests.conftest import optional_tool
 from tests.integration.clips import write_video
@@ -85,7 +85,8 @@ def make_queue(
     client: redis.Redis, settled: list[bool] | None = None, consumer: str = "w"
 ) -> PartitionedQueue:
     return PartitionedQueue(
-        [RedisFrameQueue(client, keys, consumer, lease_s=0.2) for keys in BOTH],
+        lambda number: RedisFrameQueue(client, BOTH[number], consumer, lease_s=0.2),
+        lambda: 2,
         shared=False,
         timeout_s=30.0,
         on_settled=lambda _, ours: None if settled is None else settled.append(ours),
@@ -131,7 +132,7 @@ def test_the_url_of_one_node_or_of_no_cluster_is_one_clear_line(
 def test_a_batch_of_both_partitions_is_settled_through_the_cluster(
     cluster: Cluster, client: redis.Redis, wait_until: Callable[..., None]
 ) -> None:
-    assert agree_on_partitions(client, "emotion", 2) == 2
+    assert agree_on_layout(client, "emotion", 2) == Layout(2)
     settled: list[bool] = []
     queue = make_queue(client, settled)
     assert queue.read(8, 0.1) == []  # groups are made

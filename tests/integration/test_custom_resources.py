@@ -15,16 +15,18 @@ import pytest
 
 from tests.conftest import optional_tool
 from tests.integration.test_javascript import npm
-from tests.manifests import CUSTOM, Object, documents
+from tests.manifests import CUSTOM, K8S, Object, documents, named
 
 # Made of the projects' own custom resource definitions.
 CRDS = ("@kubernetes-models/keda@0.4.2", "@kubernetes-models/prometheus-operator@6.0.0")
 
 _VALIDATE = """
 import { ScaledObject, TriggerAuthentication } from "@kubernetes-models/keda/keda.sh/v1alpha1";
-import { PodMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
+import {
+  PodMonitor, PrometheusRule,
+} from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
 import { readFileSync } from "node:fs";
-const kinds = { ScaledObject, TriggerAuthentication, PodMonitor };
+const kinds = { ScaledObject, TriggerAuthentication, PodMonitor, PrometheusRule };
 const said = JSON.parse(readFileSync(0, "utf8")).map((object) => {
   try {
     new kinds[object.kind](object).validate();
@@ -64,6 +66,13 @@ def test_custom_resources_are_what_their_definitions_want(node: Path) -> None:
     objects = [found for found in documents("operators") if found["kind"] in CUSTOM]
     assert {found["kind"] for found in objects} == set(CUSTOM)
     assert complaints(node, objects) == [None] * len(objects)
+    scaled = named(objects, "ScaledObject", "emotion-worker")
+    patched = [
+        {**scaled, "spec": {**scaled["spec"], **patch["spec"]}}
+        for folder in (K8S / "components").glob("*partitions-*")
+        for patch in documents(f"components/{folder.name}")
+    ]
+    assert complaints(node, patched) == [None] * 4
 
     broken = copy.deepcopy(objects)
     for found in broken:
@@ -74,4 +83,6 @@ def test_custom_resources_are_what_their_definitions_want(node: Path) -> None:
                 del found["spec"]["secretTargetRef"][0]["parameter"]
             case "PodMonitor":
                 found["spec"]["podMetricsEndpoints"][0]["interval"] = 5
+            case "PrometheusRule":
+                del found["spec"]["groups"][0]["rules"][0]["expr"]
     assert None not in complaints(node, broken)

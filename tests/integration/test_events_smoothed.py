@@ -143,17 +143,17 @@ def test_a_signal_finishes_the_files(
         (["--format", "csv"], "--format csv: a row is a person, so it needs --smoothed"),
         (["--smoothing", "soon"], "--smoothing: expected seconds, as in 0.4, 0.4s, 400ms"),
         (["--rate", "-3"], "--rate: expected a rate, as in 10 or 10Hz, got '-3'"),
-        (["--range", "0..127"], "--range: Input should be '-1..1' or '0..1', got '0..127'"),
+        (["--range", "0..127"], "--range: expected '-1..1' or '0..1', got '0..127'"),
         (["--csv", "/no/x.csv"], "--csv /no/x.csv: the folder /no does not exist"),
         (["--csv", "/"], "--csv /: is a folder, expected a file name"),
         (["--jsonl", "/dev/null"], "--jsonl /dev/null: is not a regular file"),
         (["--csv", "a", "--jsonl", "./a"], "--csv and --jsonl: expected different files"),
         (
             ["--affect", "/nowhere.json", "--smoothed"],
-            "--affect /nowhere.json: No such file or directory",
+            "--affect: /nowhere.json: No such file or directory",
         ),
         (["--idle", "soon"], "--idle: expected seconds, as in 0.4, 0.4s, 400ms"),
-        (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
+        (["--no-such-flag"], "--no-such-flag: no such flag"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_one_line(redis_url: str, arguments: list[str], fault: str) -> None:

@@ -21,6 +21,8 @@ from contract.connect import connect
 from contract.event import EmotionEvent
 from contract.frame import FrameMessage
 from contract.keys import Keys, config_key
+from contract.layout_watch import LayoutWatch
+from contract.partitions import Layout
 from contract.snapshot import read_snapshot
 from producer.encode import Jpeg
 from producer.heartbeat import Heartbeat
@@ -123,7 +125,8 @@ def test_killed_readers_leave_no_names_behind_and_no_event_unread(
 def publisher(client: redis.Redis, source: str) -> Publisher:
     metrics = ProducerMetrics(CollectorRegistry(), [source])
     heartbeat = Heartbeat(threading.Event())
-    return Publisher(client, KEYS, source, mode="lossless", metrics=metrics, heartbeat=heartbeat)
+    layouts = LayoutWatch(client, KEYS.prefix, Layout(), says=True)
+    return Publisher(client, layouts, source, mode="lossless", metrics=metrics, heartbeat=heartbeat)
 
 
 def test_sources_that_are_gone_are_forgotten_and_those_that_live_are_not(

@@ -25,7 +25,7 @@ from contract.connect import connect
 from contract.errors import BrokerError, BrokerUnavailable, UsageError
 from contract.event import EmotionEvent
 from contract.keys import Keys, config_key, partition_of
-from contract.partitions import agree_on_partitions, read_partitions
+from contract.partitions import Layout, agree_on_layout, read_layout
 from contract.snapshot import read_snapshot
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess, run_role
@@ -65,12 +65,10 @@ def settled() -> list[tuple[Settlement, bool]]:
 def make_queue(redis_url: str, settled: list[tuple[Settlement, bool]]) -> Iterator[MakeQueue]:
     client = connect(redis_url, retries=0)
 
-    def make(consumer: str = "a", partitions: int = 2) -> PartitionedQueue:
+    def make(consumer: str = "a", partitions: Callable[[], int] = lambda: 2) -> PartitionedQueue:
         return PartitionedQueue(
-            [
-                RedisFrameQueue(client, Keys("emotion", number), consumer)
-                for number in range(partitions)
-            ],
+            lambda number: RedisFrameQueue(client, Keys("emotion", number), consumer),
+            partitions,
             shared=True,
             timeout_s=60.0,
             on_settled=lambda item, ours: settled.append((item, ours)),
@@ -129,7 +127,7 @@ def test_workers_share_both_partitions_and_a_reader_sees_one_system(
         assert len(status["workers"]) == 2  # each once
 
         redis_client.flushall()
-        wait_until(lambda: read_partitions(redis_client, "emotion") == 2)  # they say it again
+        wait_until(lambda: read_layout(redis_client, "emotion") == Layout(2))  # they say it again
         for process in (first, second):
             process.send(signal.SIGTERM)
             assert process.wait() == 0
@@ -146,7 +144,7 @@ def test_a_producer_without_workers_says_the_number_again_when_redis_lost_it(
         wait_until(lambda: redis_client.xlen(BOTH[1].frames) > 0)
         redis_client.flushall()
         wait_until(lambda: redis_client.xlen(BOTH[1].frames) > 0)
-        assert read_partitions(redis_client, "emotion") == 2
+        assert read_layout(redis_client, "emotion") == Layout(2)
         with RoleProcess(PACED, "--redis", redis_url):
             wait_until(lambda: read_snapshot(redis_client, BOTH[1]).events > 0)
         producer.send(signal.SIGTERM)
@@ -156,15 +154,15 @@ def test_a_producer_without_workers_says_the_number_again_when_redis_lost_it(
 def test_another_number_of_partitions_is_refused(
     redis_url: str, redis_client: redis.Redis, clip: Path
 ) -> None:
-    assert agree_on_partitions(redis_client, "emotion", 2) == 2
+    assert agree_on_layout(redis_client, "emotion", 2) == Layout(2)
     for role, arguments in (("producer", [str(clip)]), (PACED, [])):
         code, stderr = run_role(role, [*arguments, "--redis", redis_url, "--partitions", "3"])
         assert code == 2
         assert "--partitions: the system 'emotion' has 2, got 3" in stderr
         assert len(stderr.strip().splitlines()) == 1
-    assert agree_on_partitions(redis_client, "other", None) == 1
+    assert agree_on_layout(redis_client, "other", None) == Layout(1)
     with pytest.raises(UsageError, match="the system 'other' has 1, got 2"):
-        agree_on_partitions(redis_client, "other", 2)
+        agree_on_layout(redis_client, "other", 2)
 
 
 def test_roles_that_start_in_one_moment_agree_on_one_number(redis_client: redis.Redis) -> None:
@@ -173,14 +171,15 @@ def test_roles_that_start_in_one_moment_agree_on_one_number(redis_client: redis.
     def role(wanted: int) -> int | None:
         start.wait(10)
         try:
-            return agree_on_partitions(redis_client, "emotion", wanted)
+            return agree_on_layout(redis_client, "emotion", wanted).partitions
         except UsageError:
             return None
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(role, [2, 3] * 4))
-    decided = read_partitions(redis_client, "emotion")
-    assert decided in (2, 3)
+    layout = read_layout(redis_client, "emotion")
+    decided = layout and layout.partitions
+    assert layout in (Layout(2), Layout(3))
     assert answers == [wanted if wanted == decided else None for wanted in [2, 3] * 4]
 
 
@@ -191,7 +190,7 @@ def test_readers_never_decide_the_number(
         assert list(reader) == []
     assert emotion_events(["status", "--redis", redis_url]) == 0
     assert "Nothing has run yet" in capsys.readouterr().out
-    assert read_partitions(redis_client, "emotion") is None
+    assert read_layout(redis_client, "emotion") is None
     assert redis_client.dbsize() == 0
 
 
@@ -204,7 +203,7 @@ def test_a_reader_that_came_first_misses_nothing_of_later_partitions(
         publish_event(redis_client, BOTH[0], 0)
         assert next(reader).seq == 0
         # In the order of any role: the number first.
-        assert agree_on_partitions(redis_client, "emotion", 2) == 2
+        assert agree_on_layout(redis_client, "emotion", 2) == Layout(2)
         publish_event(redis_client, BOTH[1], 1)
         publish_event(redis_client, BOTH[1], 2)
         assert [event.seq for event in islice(reader, 2)] == [1, 2]
@@ -216,11 +215,11 @@ def test_a_reader_that_came_first_misses_nothing_of_later_partitions(
 def test_a_number_that_was_decided_is_read_by_a_server_out_of_memory(
     redis_client: redis.Redis,
 ) -> None:
-    agree_on_partitions(redis_client, "emotion", 2)
+    agree_on_layout(redis_client, "emotion", 2)
     limit = redis_client.config_get("maxmemory")["maxmemory"]
     redis_client.config_set("maxmemory", 1)
     try:
-        assert agree_on_partitions(redis_client, "emotion", None) == 2
+        assert agree_on_layout(redis_client, "emotion", None) == Layout(2)
     finally:
         redis_client.config_set("maxmemory", limit)
 
@@ -229,7 +228,7 @@ def test_a_number_that_was_decided_is_read_by_a_server_out_of_memory(
 def test_a_number_that_is_none_is_an_error(redis_client: redis.Redis, value: str) -> None:
     redis_client.hset(config_key("emotion"), names.PARTITIONS, value)
     with pytest.raises(BrokerError, match="emotion:config: expected 1 to 256 partitions"):
-        agree_on_partitions(redis_client, "emotion", None)
+        agree_on_layout(redis_client, "emotion", None)
 
 
 def test_a_busy_partition_leaves_room_for_the_other(
@@ -242,6 +241,24 @@ def test_a_busy_partition_leaves_room_for_the_other(
     assert [len(batch) for batch in batches] == [16, 16]  # never more than was asked for
     assert sum(delivery.partition == 1 for batch in batches for delivery in batch) == 3
     assert queue.in_hand == 32
+
+
+def test_a_partition_that_comes_later_is_served_as_well(
+    redis_client: redis.Redis, make_queue: MakeQueue
+) -> None:
+    count = 1
+    queue = make_queue(partitions=lambda: count)
+    publish(redis_client, BOTH[0], 1)
+    publish(redis_client, BOTH[1], 2)
+    assert len(queue.read(8, 0.01)) == 1
+    count = 2
+    assert queue.recover(8) == []
+    found = queue.read(8, 0.01)
+    assert [delivery.partition for delivery in found] == [1, 1]
+    assert queue.renew() == 3
+    queue.settle([Settlement(delivery, "event", b"e") for delivery in found])
+    assert read_snapshot(redis_client, BOTH[1]).events == 2
+    assert set(queue.report()) == {0, 1}
 
 
 def test_a_batch_is_settled_where_each_frame_came_from_in_one_call_a_partition(
@@ -348,7 +365,8 @@ def test_a_partition_that_is_away_stops_no_other_and_loses_nothing(
 def test_with_all_partitions_away_for_too_long_it_gives_up(halves: Halves) -> None:
     halves.stop()
     queue = PartitionedQueue(
-        [RedisFrameQueue(halves.client, keys, "a") for keys in BOTH],
+        lambda number: RedisFrameQueue(halves.client, BOTH[number], "a"),
+        lambda: 2,
         shared=True,
         timeout_s=0.2,
         on_settled=lambda *_: None,
@@ -376,7 +394,8 @@ class Halves:
         self.client = connect(f"redis://127.0.0.1:{self._port}", retries=0)
         self.outages = 0
         self.queue = PartitionedQueue(
-            [RedisFrameQueue(self._here, BOTH[0], "a"), RedisFrameQueue(self.client, BOTH[1], "a")],
+            lambda number: RedisFrameQueue((self._here, self.client)[number], BOTH[number], "a"),
+            lambda: 2,
             shared=False,
             timeout_s=60.0,
             on_settled=lambda item, ours: settled.append((item, ours)),

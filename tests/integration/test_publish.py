@@ -24,6 +24,8 @@ from contract.errors import BrokerError, BrokerUnavailable, EncodeError, Superse
 from contract.event import SourceRecord, decode_record
 from contract.frame import FrameMessage
 from contract.keys import WORKERS_GROUP, Keys
+from contract.layout_watch import LayoutWatch
+from contract.partitions import Layout
 from contract.snapshot import Snapshot, read_snapshot
 from producer.encode import Jpeg, encode_jpeg
 from producer.heartbeat import Heartbeat
@@ -57,7 +59,7 @@ class Rig:
         self.metrics = ProducerMetrics(CollectorRegistry(), [source])
         self.publisher = Publisher(
             self.client,
-            KEYS,
+            LayoutWatch(self.client, KEYS.prefix, Layout(), says=True),
             source,
             mode=mode,
             metrics=self.metrics,
@@ -208,7 +210,9 @@ def test_a_late_copy_of_a_frame_adds_nothing_to_a_closed_session(
     camera.publisher.open_session(None)
     camera.publish()
     late = rig()
-    late.publisher.__dict__.update(camera.publisher.__dict__)
+    late.publisher.__dict__["_sessions"].__dict__.update(
+        camera.publisher.__dict__["_sessions"].__dict__
+    )
     camera.publisher.close_session("ended")
     with pytest.raises(BrokerError):
         late.publish()
@@ -389,7 +393,7 @@ def test_live_frames_and_only_those_are_droppable() -> None:
         with pytest.raises(ValueError, match="max_age_ns"):
             Publisher(
                 None,  # type: ignore[arg-type]
-                KEYS,
+                None,  # type: ignore[arg-type]
                 "cam",
                 mode=mode,  # type: ignore[arg-type]
                 metrics=ProducerMetrics(CollectorRegistry(), []),

@@ -60,6 +60,17 @@ def faces(tmp_path: Path) -> Path:
     return tmp_path / "ferplus"
 
 
+def packed(faces: Path, path: Path) -> Path:
+    with PackWriter(path, CLASSES, 48) as writer:
+        parts: tuple[Split, ...] = ("train", "test")
+        for name in parts:
+            split = read_split(faces, name)
+            for image, votes, image_id in zip(split.images, split.votes, split.ids, strict=True):
+                writer.add(image, votes[:8], name, None, image_id)
+        writer.finish()
+    return path
+
+
 def test_the_same_inputs_give_the_same_files(
     model: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,14 +93,7 @@ def test_the_same_inputs_give_the_same_files(
 def test_a_pack_of_the_same_faces_gives_the_same(
     model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pack = tmp_path / "mine.pack"
-    with PackWriter(pack, CLASSES, 48) as writer:
-        parts: tuple[Split, ...] = ("train", "test")
-        for name in parts:
-            split = read_split(faces, name)
-            for image, votes, image_id in zip(split.images, split.votes, split.ids, strict=True):
-                writer.add(image, votes[:8], name, None, image_id)
-        writer.finish()
+    pack = packed(faces, tmp_path / "mine.pack")
     found = []
     for data in (faces, pack):
         assert main(["quantize", "--faces", str(data), "--model", str(model)]) == 0
@@ -104,6 +108,35 @@ def test_a_pack_of_the_same_faces_gives_the_same(
     assert found[1].measured["data"].endswith(", n=8")
     assert found[1].made["calibration"].startswith("mine train, pack ")
     capsys.readouterr()
+
+
+def test_both_forms_are_measured_and_the_manifest_says_it(
+    model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = packed(faces, tmp_path / "mine.pack")
+    command = ["evaluate", str(model), str(pack), "--int8", "--into-manifest"]
+    assert main(command) == 2
+    assert "--int8: mine has no int8 form: emotion-trainer quantize" in capsys.readouterr().err
+    assert main(["quantize", "--faces", str(pack), "--model", str(model)]) == 0
+    before = find_artifact(model)[1]
+    assert before.int8 is not None
+    capsys.readouterr()
+    assert main([*command, "--limit", "3"]) == 2
+    assert "--into-manifest and --limit: expected one of the two" in capsys.readouterr().err
+
+    assert main([*command, "--format", "json", "--out", str(tmp_path / "report")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    manifest = find_artifact(model)[1]
+    assert manifest.int8 is not None
+    for found, said in ((report["measured"][0], manifest.measured),
+                        (report["int8"], manifest.int8.measured)):  # fmt: skip
+        assert said["mine, test"]["n"] == found["n"] == 8
+        assert said["mine, test"]["accuracy"] == pytest.approx(found["accuracy"], abs=1e-4)
+        assert set(said["mine, test"]["by_face_side_px"]) == {"24", "32", "48"}
+    # What was known is kept.
+    assert before.int8.measured.items() <= manifest.int8.measured.items()
+    assert replace(manifest, measured={}, int8=before.int8) == before
+    assert "## The same in int8" in (tmp_path / "report" / "card.md").read_text("utf-8")
 
 
 def test_truth_of_ferplus_is_in_the_order_of_the_models_labels(faces: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import redis
@@ -13,6 +14,7 @@ from contract.connect import connect
 from contract.errors import SinkFailed, UsageError
 from contract.event import Box, SourceRecord
 from contract.keys import PARTITIONS, Keys, config_key, partition_of
+from contract.partitions import agree_on_layout, change_layout
 from contract.smoothed import Person, Signal, SmoothedEvent, Transition, decode_signal
 
 pytestmark = pytest.mark.both_servers
@@ -37,6 +39,27 @@ def publisher(url: str, keep: int = 1000) -> SignalStream:
 
 def read(client: redis.Redis, partition: int = 0) -> list[Signal]:
     return [decode_signal(entry) for _, entry in client.xrange(Keys(PREFIX, partition).smoothed)]
+
+
+def test_a_session_stays_in_its_stream_and_the_next_one_goes_where_the_source_lives_then(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    agree_on_layout(redis_client, PREFIX, 1)
+    stream = publisher(redis_url)
+    stream.open(0.0)
+    source = next(name for name in ("a", "b", "c", "d") if partition_of(name, 2) == 1)
+    first = signals(source, 2)
+    stream.write(first[-2], 0.0)
+    change_layout(redis_client, PREFIX, 2)
+    stream.write(first[-1], 0.0)
+    stream.tick(1.0)  # takes the lease of the new partition, before there is anything to write
+    assert redis_client.exists(Keys(PREFIX, 1).smoother)
+    later = replace(first[-1], session="t")
+    stream.write(later, 2.0)
+    assert read(redis_client, 0) == first[-2:]
+    assert read(redis_client, 1) == [later]
+    stream.close()
+    assert not redis_client.exists(*(Keys(PREFIX, number).smoother for number in range(2)))
 
 
 def test_signals_are_in_the_stream_of_their_partition(

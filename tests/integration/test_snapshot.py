@@ -69,7 +69,8 @@ def test_a_strange_field_is_named_and_a_scrape_goes_on(
     assert text in str(caught.value)
     registry = CollectorRegistry()
     queue = PartitionedQueue(
-        [RedisFrameQueue(redis_client, KEYS, "w")],
+        lambda _: RedisFrameQueue(redis_client, KEYS, "w"),
+        lambda: 1,
         shared=True,
         timeout_s=1.0,
         on_settled=lambda _item, _ours: None,

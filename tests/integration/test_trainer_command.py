@@ -15,8 +15,11 @@ import pytest
 from contract.artifact import find_artifact
 from trainer.cli import main
 from trainer.data.ferplus import CLASSES, read_split
-from trainer.pack import SPLITS
+from trainer.fit import train
+from trainer.pack import SPLITS, Pack
 from trainer.pack_writer import PackWriter
+from trainer.recipe import read_recipe
+from worker.faces.crop import CROP_RULE
 
 # Saving a model: Keras 3 on TensorFlow does not follow NumPy 2's copy keyword yet.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -55,6 +58,17 @@ def ferplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 )  # fmt: skip
         writer.finish()
     return path
+
+
+def learnable(path: Path) -> Pack:
+    """Eight noisy crops of each class to train on and as many to choose by."""
+    random = np.random.default_rng(0)
+    with PackWriter(path, CLASSES, 48) as writer:
+        for number in range(128):
+            votes = 5.0 * np.eye(8)[number % 8]
+            crop = random.integers(0, 256, (48, 48)).astype(np.uint8)
+            writer.add(crop, votes, ("train", "valid")[number // 8 % 2], None, str(number))
+        return writer.finish()
 
 
 def fault(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -168,10 +182,7 @@ def test_export_refuses_a_model_that_float16_would_change(
 
 def test_no_command_says_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert "evaluate, export or quantize" in fault(capsys)
-    with pytest.raises(SystemExit) as ended:
-        main(["sing"])
-    assert ended.value.code == 2
-    assert "evaluate" in capsys.readouterr().err
+    assert "invalid choice: 'sing' (choose from 'prepare', 'train'" in fault(capsys, "sing")
 
 
 def test_evaluate_refuses_by_name(
@@ -252,12 +263,56 @@ def test_a_fitted_temperature_is_in_the_manifest(
         manifests.append(find_artifact(tmp_path / f"{name}.keras")[1])
     # An untrained network is wrong more often than it thinks.
     assert manifests[0].temperature > 1.2
-    assert "ferplus, valid" in manifests[0].made["temperature_fitted_on"]
+    fitted = manifests[0].data["calibrated_on"]
+    assert (fitted["name"], fitted["split"]) == ("ferplus", "valid")
+    assert fitted["fingerprint"] == Pack.open(ferplus).header.fingerprint
+    assert manifests[0].measured["ferplus, valid"]["n"] == fitted["n"] > 200
     assert manifests[0].sha256 == manifests[1].sha256
     assert manifests[0].temperature == manifests[1].temperature
     capsys.readouterr()
     said = fault(capsys, *arguments, "--calibrate", ferplus, "--temperature", "2")
     assert "--temperature and --calibrate" in said
+
+
+def test_a_runs_artifact_says_how_it_was_made_and_is_the_same_again(
+    ferplus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"model.width": "0.125", "model.blocks": "[1, 1, 1, 1]", "model.side_px": "32"}
+    small |= {"train.epochs": "1", "train.batch": "32", "train.ema": "0"}
+    run = tmp_path / "my-run"
+    train(learnable(tmp_path / "learn.pack"), read_recipe("best", small), run)
+    model = run / "model.keras"
+    arguments = ["export", str(model), "--calibrate", str(ferplus), "--made", "licence=mine"]
+    texts = []
+    for name in ("once", "again"):
+        assert main([*arguments, "--out", str(tmp_path / name)]) == 0
+        texts.append((tmp_path / name / "my-run.json").read_text("utf-8"))
+    assert texts[0] == texts[1]
+
+    _, manifest = find_artifact(tmp_path / "once" / "my-run.keras")
+    assert (manifest.name, manifest.labels) == ("my-run", CLASSES)
+    assert manifest.crop == CROP_RULE
+    assert manifest.recipe["name"] == "best"
+    assert manifest.recipe["values"]["model"]["width"] == 0.125
+    assert (manifest.recipe["epochs"], manifest.recipe["best_epoch"]) == (1, 1)
+    learned = Pack.open(tmp_path / "learn.pack").header
+    assert manifest.data["trained_on"]["fingerprint"] == learned.fingerprint
+    assert manifest.data["calibrated_on"]["fingerprint"] == Pack.open(ferplus).header.fingerprint
+    assert manifest.made == {"licence": "mine"}
+    for when in ("trained", "exported"):
+        assert {"keras", "backend", "tensorflow", "numpy", "python"} <= set(manifest.versions[when])
+
+    # An artifact made of an artifact keeps all of it.
+    made = ["export", str(tmp_path / "once" / "my-run.keras"), "--out", str(tmp_path / "third")]
+    assert main(made) == 0
+    assert (tmp_path / "third" / "my-run.json").read_text("utf-8") == texts[0]
+    # Another temperature makes other scores, of which nothing was measured.
+    assert main([*made, "--temperature", "3", "--name", "fourth"]) == 0
+    assert find_artifact(tmp_path / "third" / "fourth.keras")[1].measured == {}
+    capsys.readouterr()
+    (run / "run.json").write_text('{"inputs": {}, "outcome": null}')
+    said = fault(capsys, "export", model, "--labels", "a,b", "--out", tmp_path / "fifth")
+    assert "run.json: expected a run's" in said
 
 
 def test_a_temperature_is_fitted_on_validation_and_not_on_test(tmp_path: Path) -> None:

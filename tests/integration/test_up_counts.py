@@ -12,7 +12,7 @@ from consumer.progress import parse_id
 from contract import keys as names
 from contract.errors import BrokerError, BrokerUnavailable, UsageError
 from contract.keys import Keys
-from contract.partitions import agree_on_partitions
+from contract.partitions import agree_on_layout
 from deploy.local.counts import RunCounts
 from deploy.local.feed import Feed
 from deploy.local.settings import UpSettings
@@ -64,7 +64,7 @@ def test_settled_means_every_frame_so_far_and_no_later_one(redis_client: redis.R
 
 
 def test_a_system_of_several_partitions_is_not_this_commands(redis_client: redis.Redis) -> None:
-    agree_on_partitions(redis_client, "stage", 2)
+    agree_on_layout(redis_client, "stage", 2)
     with pytest.raises(UsageError, match="expected a system of one partition, 'stage' has 2"):
         RunCounts(redis_client, URL, "stage")
 

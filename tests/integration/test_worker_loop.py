@@ -88,7 +88,8 @@ def running(
     stop, errors = threading.Event(), list[BaseException]()
     metrics = WorkerMetrics(CollectorRegistry())
     queue = PartitionedQueue(
-        [RedisFrameQueue(client, KEYS, consumer, lease_s=lease_s)],
+        lambda _: RedisFrameQueue(client, KEYS, consumer, lease_s=lease_s),
+        lambda: 1,
         shared=True,
         timeout_s=redis_timeout_s,
         on_settled=metrics.observe_settled,

@@ -120,18 +120,21 @@ def test_what_a_killed_worker_held_is_done_by_another_and_a_stop_in_an_outage_is
     arguments = ("--redis", url, "--batch-size", "8")
     try:
         with (
-            RoleProcess("worker", *arguments) as killed,
-            RoleProcess("worker", *arguments) as alive,
+            RoleProcess("worker", *arguments) as one,
+            RoleProcess("worker", *arguments) as other,
         ):
-            killed_name = str(killed.log("ready")["worker"])
-            alive.log("ready")
+            processes = {str(process.log("ready")["worker"]): process for process in (one, other)}
             frames = publish_clip(client, half_clip, "clip")
+            holders: list[str] = []
 
-            def holds_frames() -> bool:
-                workers = {w.name: w for w in read_snapshot(client, KEYS).workers}
-                return killed_name in workers and workers[killed_name].pending > 0
+            def somebody_holds_frames() -> bool:
+                workers = read_snapshot(client, KEYS).workers
+                holders[:] = [worker.name for worker in workers if worker.pending]
+                return bool(holders)
 
-            wait_until(holds_frames)
+            wait_until(somebody_holds_frames)
+            killed = processes.pop(holders[0])
+            (alive,) = processes.values()
             killed.send(signal.SIGKILL)
             killed.wait()
             wait_until(lambda: read_snapshot(client, KEYS).backlog == 0, 120)
@@ -223,9 +226,9 @@ def test_the_shared_counts_are_reported_by_one_worker(
         (["--redis", "redis://u:secret@127.0.0.1:1"], 1, "no Redis at redis://***@127.0.0.1:1"),
         (["--redis", "http://x"], 2, "http://x"),
         (["--model", "nowhere.keras"], 2, "nowhere.keras: no such model file"),
-        (["--batch-size", "0"], 2, "--batch-size: Input should be greater than or equal to 1"),
+        (["--batch-size", "0"], 2, "--batch-size: expected a whole number, at least 1"),
         (["--prefix", "a{b}"], 2, "--prefix: expected no braces"),
-        (["--redis-timeout", "inf"], 2, "--redis-timeout: Input should be"),
+        (["--redis-timeout", "inf"], 2, "--redis-timeout: expected a number"),
     ],
 )
 def test_what_cannot_work_ends_in_one_clear_line(

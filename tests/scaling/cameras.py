@@ -24,6 +24,8 @@ from prometheus_client import CollectorRegistry
 
 from contract.connect import connect
 from contract.keys import Keys
+from contract.layout_watch import LayoutWatch
+from contract.partitions import Layout
 from contract.process.logs import configure_logs
 from producer.encode import Jpeg, encode_jpeg
 from producer.heartbeat import Heartbeat
@@ -95,7 +97,7 @@ class Cameras:
     def _open(self, source: str) -> Publisher:
         publisher = Publisher(
             self._client,
-            self._keys,
+            LayoutWatch(self._client, self._keys.prefix, Layout(), says=True),
             source,
             mode="lossless",
             metrics=self._metrics,

@@ -12,6 +12,7 @@ import av
 import pytest
 
 from consumer.percentiles import Percentiles
+from contract.keys import partition_of
 from tests.benchmarks import machine, throughput, workers
 from tests.benchmarks.__main__ import parser
 from tests.benchmarks.ceiling import Lanes
@@ -141,6 +142,13 @@ def test_a_cell_that_delivers_less_than_was_sent_is_overloaded() -> None:
     assert not cell(delivered_per_s=39.8).is_overloaded
 
 
+def test_sources_are_spread_evenly_over_partitions() -> None:
+    ids = workers.source_ids(partitions=2, each=2)
+    assert [
+        partition_of(name, 2) for name in sorted(ids, key=lambda name: partition_of(name, 2))
+    ] == [0, 0, 1, 1]
+
+
 def test_footage_can_play_at_a_cameras_rate(demo_clip: Path, tmp_path: Path) -> None:
     clip = repeated(demo_clip, tmp_path, 300, fps=30)
     with av.open(str(clip)) as container:
@@ -180,7 +188,7 @@ def test_the_chart_has_a_panel_for_every_section(tmp_path: Path) -> None:
         "machine": machine.describe(),
         "throughput": {"clips": [clip]},
         "latency": [cell(delivered_per_s=20.0).as_json(), cell(delivered_per_s=40.0).as_json()],
-        "workers": workers.as_json({1: [run(80), run(90)], 2: [run(85)]}),
+        "workers": workers.as_json({(1, 1): [run(80), run(90)], (2, 1): [run(85)]}),
     }
     results = json.loads(json.dumps(results))
     sizes = []

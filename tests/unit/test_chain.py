@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -107,6 +108,26 @@ def test_tracks_go_on_counting_over_sessions() -> None:
     found = run(chain, [record("a", "started", session="t"), *second], START_S + 5)
     assert {p.track for s in smoothed(found, "a") for p in s.people} == {2}
     assert {p.voice for s in smoothed(found, "a") for p in s.people} == {1}
+
+
+def test_people_stay_who_they_are_when_their_source_moves_to_another_partition() -> None:
+    first = [event("a", seq, face()) for seq in range(20)]
+    second = [replace(event("a", seq + 20, face(), session="t"), seq=seq) for seq in range(20)]
+    found = run(
+        Chain(),
+        [
+            record("a", "started"),
+            *first,
+            replace(record("a", "ended", 20), moved=True),
+            replace(record("a", "started", session="t"), moved=True),
+            *second,
+        ],
+    )
+    assert changes(found) == [("a", "person_entered")]
+    assert [r.session for r in found if isinstance(r, SourceRecord)] == ["s"]
+    seen = smoothed(found, "a")
+    assert [event.session for event in seen] == ["s"] * 20 + ["t"] * 20
+    assert {person.track for event in seen[10:] for person in event.people} == {1}
 
 
 def test_of_too_many_sources_the_oldest_is_forgotten() -> None:

@@ -25,6 +25,7 @@ from trainer.evaluate import (
     precision_recall,
     softmax,
 )
+from trainer.plots import wilson
 
 TRUTH = np.array([0, 0, 0, 1, 1, 2], np.int64)
 PREDICTED = np.array([0, 0, 1, 1, 0, 1], np.int64)
@@ -183,3 +184,10 @@ def test_the_same_outputs_give_the_same_interval() -> None:
 def test_other_arrays_are_refused(logits: Floats, truth: Ints, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         evaluate(logits, truth, 1.0)
+
+
+def test_a_share_of_few_has_a_wide_interval() -> None:
+    # Wilson's own formula, at 95 %, by hand; known from tables.
+    low, high = wilson(np.array([1.0, 8.0, 0.0]), np.array([1, 10, 5]))
+    np.testing.assert_allclose(low, [0.2065, 0.4902, 0.0], atol=1e-4)
+    np.testing.assert_allclose(high, [1.0, 0.9433, 0.4345], atol=1e-4)

@@ -20,9 +20,9 @@ from tests.images import TARGETS
 
 IMAGES = REPOSITORY / "deploy" / "images"
 _EXTRAS = {
-    "producer": ["producer"],
-    "worker-cpu": ["worker-cpu"],
-    "worker-gpu": ["worker", "gpu"],
+    "producer": ["producer", "otel"],
+    "worker-cpu": ["worker-cpu", "otel"],
+    "worker-gpu": ["worker", "gpu", "otel"],
     "consumer": ["osc"],
     "view": ["view"],
     "trainer": ["train"],

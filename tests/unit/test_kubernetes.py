@@ -14,14 +14,13 @@ import pytest
 import yaml
 
 from contract.connect import SOCKET_TIMEOUT_S
-from contract.keys import WORKERS_GROUP, Keys
-from producer.settings import ProducerSettings
 from producer.supervisor import SHUTDOWN_GRACE_S
 from tests.manifests import (
     BASE,
     CUSTOM,
     K8S,
     OVERLAYS,
+    PARTS,
     built,
     documents,
     named,
@@ -75,7 +74,7 @@ def test_an_overlay_names_what_it_is_made_of(overlay: str) -> None:
     assert patches == {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
     for patch in documents(f"overlays/{overlay}"):
         named(BASE, patch["kind"], patch["metadata"]["name"])
-    for part in ("base", "operators", "valkey"):
+    for part in PARTS:
         listed = yaml.safe_load((K8S / part / "kustomization.yaml").read_text("utf-8"))["resources"]
         found = {path.name for path in (K8S / part).glob("*.yaml")} - {"kustomization.yaml"}
         assert set(listed) == found
@@ -142,31 +141,39 @@ def test_grace_is_longer_than_the_longest_stop() -> None:
     assert producer["terminationGracePeriodSeconds"] > SHUTDOWN_GRACE_S + SOCKET_TIMEOUT_S
 
 
+def test_an_outage_of_redis_is_shorter_than_their_patience() -> None:
+    """A container that ended is started again after pauses of up to 300 s."""
+    for name in ("emotion-worker", "emotion-producer"):
+        (container,) = named(BASE, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+        variables = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert float(variables["EMOTION_REDIS_TIMEOUT"]) > 300
+
+
+def test_a_new_version_replaces_workers_only_once_it_works() -> None:
+    worker = named(BASE, "Deployment", "emotion-worker")["spec"]
+    assert worker["strategy"] == {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert worker["minReadySeconds"] > 0
+    on_gpu = named(built("gpu"), "Deployment", "emotion-worker")["spec"]
+    assert on_gpu["strategy"] == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+
+
+def test_valkey_has_room_to_rewrite_its_file_and_is_not_evicted_first() -> None:
+    (container,) = named(BASE, "StatefulSet", "valkey")["spec"]["template"]["spec"]["containers"]
+    arguments, resources = container["args"], container["resources"]
+    data = _bytes_of(arguments[arguments.index("--maxmemory") + 1])
+    assert _bytes_of(resources["limits"]["memory"]) >= 3 * data
+    assert _bytes_of(resources["requests"]["memory"]) >= 1.25 * data
+
+
+def _bytes_of(size: str) -> int:
+    """Of Valkey's `1gb` and Kubernetes' `1536Mi`."""
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi|mb|gb)", size).groups()  # type: ignore[union-attr]
+    return int(number) * 2 ** (20 if unit in ("Mi", "mb") else 30)
+
+
 def test_two_producers_of_one_camera_never_run_at_once() -> None:
     producer = named(BASE, "Deployment", "emotion-producer")["spec"]
     assert producer["replicas"] == 1 and producer["strategy"] == {"type": "Recreate"}
-
-
-@pytest.mark.parametrize("overlay", [None, "cpu", "gpu"])
-def test_scaling_watches_the_backlog_and_what_is_pending(overlay: str | None) -> None:
-    scaled = named(built(overlay) if overlay else BASE, "ScaledObject", "emotion-worker")["spec"]
-    # A server drops what it does not know, and says nothing.
-    assert scaled.keys() == {
-        "scaleTargetRef", "minReplicaCount", "maxReplicaCount", "pollingInterval",
-        "cooldownPeriod", "triggers", "advanced",
-    }  # fmt: skip
-    assert scaled["scaleTargetRef"] == {"name": "emotion-worker"}
-    assert scaled["minReplicaCount"] == 0
-    backlog, pending = (trigger["metadata"] for trigger in scaled["triggers"])
-    assert backlog["stream"] == pending["stream"] == Keys().frames
-    # With a group KEDA would look at its lag, which is null after XDEL, or at what is pending.
-    assert backlog.keys() == {"stream", "streamLength"}
-    assert pending["consumerGroup"] == WORKERS_GROUP
-    assert pending.keys() == {"stream", "consumerGroup", "pendingEntriesCount"}
-    room = ProducerSettings.model_fields["max_backlog"].default
-    assert int(backlog["streamLength"]) * scaled["maxReplicaCount"] <= room
-    for trigger in scaled["triggers"]:
-        named(BASE, "TriggerAuthentication", trigger["authenticationRef"]["name"])
 
 
 def test_network_policies_shut_everything_and_open_what_is_needed() -> None:
@@ -181,18 +188,6 @@ def test_network_policies_shut_everything_and_open_what_is_needed() -> None:
         if found["kind"] == "NetworkPolicy" and found is not nothing:
             for rule in found["spec"].get("egress", []) + found["spec"].get("ingress", []):
                 assert rule["ports"]
-
-
-def test_prometheus_finds_what_serves_metrics() -> None:
-    monitor = named(BASE, "PodMonitor", "emotion-stream")["spec"]
-    (wanted,) = monitor["selector"]["matchExpressions"]
-    assert wanted["values"] == ["emotion-producer", "emotion-worker"]
-    (endpoint,) = monitor["podMetricsEndpoints"]
-    for name in wanted["values"]:
-        template = named(BASE, "Deployment", name)["spec"]["template"]
-        assert template["metadata"]["labels"][monitor["jobLabel"]] == name
-        (container,) = template["spec"]["containers"]
-        assert endpoint["port"] in [port["name"] for port in container["ports"]]
 
 
 def test_secrets_are_those_that_pods_and_keda_ask_for(tmp_path: Path) -> None:

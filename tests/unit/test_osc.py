@@ -111,13 +111,26 @@ def test_labels_repeat_every_second_and_their_order_every_two() -> None:
     assert (told["va"], told["label"], told["labels"]) == (41, 5, 3)
 
 
-def test_a_new_label_is_told_at_once_and_a_new_order_too() -> None:
+def test_a_new_label_is_told_at_once() -> None:
     source = _source()
     list(source.messages(ControlFrame("lobby", at(0), (person(1),), None)))
     other = person(1, label="calm", scores={"calm": 0.9, "glad": 0.1})
     told = dict(_read(source.messages(ControlFrame("lobby", at(0.1), (other,), None))))
     assert told["/emotion/lobby/1/label"] == ["calm"]
-    assert told["/emotion/lobby/labels"] == ["calm", "glad"]
+    assert told["/emotion/lobby/labels"] == ["neutral", "happiness", "calm", "glad"]
+    assert told["/emotion/lobby/1/weights"] == [0.0, 0.0, pytest.approx(0.9), pytest.approx(0.1)]
+
+
+def test_a_weight_keeps_its_place_while_models_take_turns() -> None:
+    source = _source()
+    scores = ({"happiness": 0.25, "neutral": 0.75}, {"neutral": 0.75, "happiness": 0.25})
+    for tick in range(9):
+        people = tuple(person(n, scores=scores[(tick + n) % 2]) for n in (1, 2))
+        told = _read(source.messages(ControlFrame("lobby", at(tick / 10), people, None)))
+        assert [values for address, values in told if address.endswith("weights")] == [
+            [0.75, 0.25]
+        ] * 2
+        assert sum(address == "/emotion/lobby/labels" for address, _ in told) == (tick == 0)
 
 
 def test_nobody_is_told_as_well() -> None:

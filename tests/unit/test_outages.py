@@ -48,9 +48,9 @@ def server() -> Server:
 
 @pytest.fixture
 def outages(clock: Clock, server: Server) -> Iterator[Outages]:
-    outages = Outages(
-        "worker", ["partition 0", "partition 1"], 60.0, server, shared=False, clock=clock
-    )
+    outages = Outages("worker", 60.0, server, shared=False, clock=clock)
+    outages.add("partition 0")
+    outages.add("partition 1")
     yield outages
     outages.close()
 
@@ -104,10 +104,13 @@ def test_it_gives_up_only_when_all_are_away_for_too_long(outages: Outages, clock
 
 
 def test_places_on_one_server_are_away_together(clock: Clock, server: Server) -> None:
-    outages = Outages("worker", ["0", "1", "2"], 60.0, server, shared=True, clock=clock)
+    outages = Outages("worker", 60.0, server, shared=True, clock=clock)
+    for name in "01":
+        outages.add(name)
     began_s = clock.now_s
     clock.now_s += 5.0
     outages.failed(1, redis.TimeoutError("timeout"), began_s)
+    outages.add("2")
     assert outages.usable() == []  # no second time-out is spent on the same server
     assert outages.count == 1
     clock.now_s += 60.0
@@ -122,8 +125,17 @@ def test_what_waiting_does_not_cure_is_an_error_at_once(outages: Outages, clock:
         outages.failed(1, redis.ResponseError("WRONGTYPE no"), clock.now_s)
 
 
-def test_a_single_place_is_called_by_no_name(clock: Clock) -> None:
-    outages = Outages("cam", ["partition 0"], None, print, shared=True, clock=clock)
+def test_a_place_that_comes_later_is_one_of_them(outages: Outages, clock: Clock) -> None:
+    outages.failed(0, GONE, clock.now_s)
+    outages.add("partition 2")
+    assert outages.usable() == [1, 2]
+    outages.failed(2, GONE, clock.now_s)
+    assert outages.usable() == [1]
+
+
+def test_a_shared_server_is_called_by_no_partition(clock: Clock) -> None:
+    outages = Outages("cam", None, print, shared=True, clock=clock)
+    outages.add("partition 0")
     with pytest.raises(BrokerError, match=r"^cam: Redis refused"):
         outages.failed(0, redis.ResponseError("no"), clock.now_s)
 

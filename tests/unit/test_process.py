@@ -61,7 +61,7 @@ def test_flag_before_environment_before_default(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_bad_value_names_its_flag() -> None:
-    with pytest.raises(UsageError, match="--size: Input should be greater than or equal to 1, got"):
+    with pytest.raises(UsageError, match="--size: expected a whole number, at least 1, got '0'"):
         read_settings(Settings, "thing", ["--size", "0"])
 
 
@@ -72,7 +72,8 @@ def test_a_fault_shows_no_password() -> None:
     assert str(caught.value) == "13 has no names"
     with pytest.raises(UsageError) as caught:
         read_settings(Settings, "thing", ["--size", "rtsp://u:secret@host/1"])
-    assert str(caught.value).endswith("got 'rtsp://***@host/1'")
+    assert "got 'rtsp://***@host/1'" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
     class Strict(Settings):
         @field_validator("redis")
@@ -82,7 +83,8 @@ def test_a_fault_shows_no_password() -> None:
 
     with pytest.raises(UsageError) as caught:
         read_settings(Strict, "thing", secret)
-    assert str(caught.value) == "--redis: cannot use redis://***@host"
+    assert str(caught.value).startswith("--redis: cannot use redis://***@host; for example")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_list_in_the_environment_is_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:

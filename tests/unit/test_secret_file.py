@@ -56,7 +56,7 @@ def test_two_places_that_count_alike_are_refused(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         redis_of("--redis-file", str(file), "--redis", URL)
-    assert str(caught.value) == f"--redis-file {file}: expected it or --redis, got both"
+    assert str(caught.value).startswith(f"--redis-file {file}: expected it or --redis, got both;")
     monkeypatch.setenv("EMOTION_REDIS_FILE", str(file))
     monkeypatch.setenv("EMOTION_REDIS", URL)
     with pytest.raises(UsageError, match="expected it or EMOTION_REDIS, got both"):
@@ -83,7 +83,8 @@ def test_a_file_that_cannot_be_used_is_named_and_not_quoted(
     monkeypatch.setenv("EMOTION_REDIS_FILE", str(path))
     with pytest.raises(UsageError) as caught:
         redis_of()
-    assert str(caught.value) == f"EMOTION_REDIS_FILE {path}: {said}"
+    assert str(caught.value).startswith(f"EMOTION_REDIS_FILE {path}: {said}; for example ")
+    assert "geheim" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 

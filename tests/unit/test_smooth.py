@@ -185,6 +185,29 @@ def test_another_model_may_take_over() -> None:
     assert third.label == "calm"
 
 
+def test_the_emotions_of_a_model_that_is_gone_are_forgotten() -> None:
+    other = {"calm": 0.9, "glad": 0.1}
+    frames: list[tuple[float, Seen]] = [(n / 10, {1: HAPPY}) for n in range(20)]
+    frames += [(2 + n / 10, {1: other}) for n in range(80)]
+    frames += [(10 + n / 10, {1: HAPPY}) for n in range(80)]  # and back again
+    seen = people(run(frames, smoothing_s=0.4))
+    assert [set(seen[at].scores) for at in (19, 20, 99, 100, -1)] == [
+        set(HAPPY), {*HAPPY, *other}, set(other), {*HAPPY, *other}, set(HAPPY),
+    ]  # fmt: skip
+    assert all(sum(person.scores.values()) == pytest.approx(1.0, abs=1e-5) for person in seen)
+
+
+def test_two_models_may_take_turns() -> None:
+    other = {"calm": 0.6, "happiness": 0.4}
+    frames: list[tuple[float, Seen]] = [(n / 10, {1: (HAPPY, other)[n % 2]}) for n in range(100)]
+    signals = run(frames, smoothing_s=0.4)
+    seen = people(signals)
+    assert changes(signals) == [("person_entered", 1, None, "happiness")]
+    for each in seen[50:]:
+        assert sum(each.scores.values()) == pytest.approx(1.0)
+        assert each.scores["calm"] == pytest.approx(0.3, abs=0.05)
+
+
 def room(frames: Iterable[tuple[float, Seen]], **options: float) -> list[tuple[float, float]]:
     events = [s for s in run(frames, **options) if isinstance(s, SmoothedEvent)]
     return [(e.room.valence, e.room.arousal) for e in events if e.room is not None]

@@ -15,6 +15,7 @@ from deploy.local.events_file import EventsFile
 from deploy.local.run import _is_endless, _read_along
 from deploy.local.settings import EMBEDDED, UpSettings
 from producer.source import find_sources
+from worker.classifier import DEFAULT_ARTIFACT
 
 
 @pytest.fixture(autouse=True)
@@ -135,11 +136,12 @@ def test_a_variable_that_a_flag_overruled_does_not_reach_the_parts(
 
 
 def test_a_password_is_on_no_command_line() -> None:
-    settings = read("a.mp4", "--redis", "redis://:secret@host:6379", "--model", "m.keras")
+    model = str(DEFAULT_ARTIFACT)
+    settings = read("a.mp4", "--redis", "redis://:secret@host:6379", "--model", model)
     assert not any("secret" in word for word in settings.producer_arguments(None, 2))
     assert not any("secret" in word for word in settings.worker_arguments(2))
     assert "secret" not in repr(settings)
-    assert after(settings.worker_arguments(2), "--model") == "m.keras"
+    assert after(settings.worker_arguments(2), "--model") == model
 
 
 @pytest.mark.parametrize(

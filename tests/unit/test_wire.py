@@ -328,7 +328,11 @@ def golden_frame() -> FrameMessage:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("event_v1", GOLDEN_EVENT), ("source_v1", GOLDEN_SOURCE)],
+    [
+        ("event_v1", GOLDEN_EVENT),
+        ("source_v1", GOLDEN_SOURCE),
+        ("source_v1_moved", replace(GOLDEN_SOURCE, moved=True)),
+    ],
 )
 def test_golden_records(name: str, expected: Record) -> None:
     data = (GOLDEN / f"{name}.msgpack").read_bytes()

@@ -19,7 +19,7 @@ from trainer.export import Export, checked_network, refuse_overwrite
 from trainer.foreign import onnx, openvino, saved_model
 from trainer.foreign.graph import INPUT, OUTPUT, deployed
 from trainer.whole import write_json
-from worker.faces.crop import SIDE_OF_HEIGHT
+from worker.faces.crop import CROP_RULE
 
 Format = Literal["onnx", "saved_model", "openvino"]
 Crops = npt.NDArray[np.uint8]
@@ -152,8 +152,7 @@ def _manifest(model: Path, about: Export, kind: Format, side_px: int, made: Path
             "shape": [None, side_px, side_px, 1],
             "dtype": "uint8",
             "values": "gray, 0..255",
-            "crop": f"the square around the face box's centre, its side {SIDE_OF_HEIGHT:g} of the "
-            "box's height, edge pixels repeated; reduced by area, enlarged bilinearly",
+            "crop": f"around the middle of the face's box: {about.crop or CROP_RULE}",
         },
         "output": {
             "name": OUTPUT,
@@ -162,6 +161,9 @@ def _manifest(model: Path, about: Export, kind: Format, side_px: int, made: Path
             "values": "probabilities, calibrated: the temperature is part of the network",
         },
         "temperature": about.temperature,
+        "recipe": dict(about.recipe),
+        "data": dict(about.data),
         "made": dict(about.made),
-        "versions": {"keras": keras.__version__, **_RUNTIMES[kind].versions()},
+        "measured": dict(about.measured),
+        "versions": {"keras": keras.__version__, **_RUNTIMES[kind].versions(), **about.versions},
     }

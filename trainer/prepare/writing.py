@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from trainer.prepare.journal import Journal
 from trainer.prepare.options import Preparation, Stopped, Watch
 from trainer.prepare.sheet import sheet
 from trainer.prepare.splits import LEAK, Member, assign
+from worker.faces.crop import CROP_RULE
 
 _PACKAGES = ("emotion-stream", "numpy", "opencv-python-headless", "pillow")
 _ROWS_A_REPORT = 256
@@ -74,6 +75,7 @@ def write(
         "data": what.data.name or str(what.data),
         "reader": reading.reader,
         "faces": faces,
+        **({} if faces == "whole" else {"crop": asdict(CROP_RULE)}),
         "side_px": side_px,
         "split by": splits.how,
         "options": _options(what),

@@ -14,7 +14,7 @@ from contract.connect import check, connect, explained
 from contract.console import discard
 from contract.errors import UsageError
 from contract.keys import Keys
-from contract.partitions import read_partitions
+from contract.partitions import Layout, read_layout
 from contract.process.command import run_command
 from contract.process.settings import RoleSettings
 from contract.redact import redacted
@@ -86,8 +86,8 @@ def _letters(settings: RoleSettings) -> Iterator[DeadLetters]:
     try:
         check(client, settings.redis)
         with explained(settings.redis):
-            partitions = read_partitions(client, settings.prefix) or 1
-            yield DeadLetters(client, [Keys(settings.prefix, p) for p in range(partitions)])
+            layout = read_layout(client, settings.prefix) or Layout()
+            yield DeadLetters(client, [Keys(settings.prefix, p) for p in range(layout.streams)])
     finally:
         client.close()
 

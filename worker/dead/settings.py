@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import CliPositionalArg
 
+from contract.process.faults import Conflict
 from contract.process.settings import RoleSettings
 from worker.dead.letters import check_name
 
@@ -65,17 +67,18 @@ class _ChoiceSettings(RoleSettings):
     def _ids(cls, value: list[str]) -> list[str]:
         return [check_name(name) for name in value]
 
-    @model_validator(mode="after")
-    def _ids_or_all(self) -> _ChoiceSettings:
+    def conflicts(self) -> Iterator[Conflict]:
         if bool(self.id) == self.all:
-            raise ValueError("expected ids of dead letters, or --all")
-        if self._narrowed and not self.all:
-            raise ValueError(f"{self._narrowed} narrows --all, expected no ids with it")
-        return self
+            yield Conflict(("id", "all"), "expected ids of dead letters, or --all", "ALL=true")
+        elif not self.all and (narrowing := self._narrowing):
+            flag = "--" + narrowing.replace("_", "-")
+            message = f"{flag} narrows --all, expected no ids with it"
+            yield Conflict((narrowing, "all"), message, "ALL=true")
 
     @property
-    def _narrowed(self) -> str | None:
-        return "--reason" if self.reason is not None else None
+    def _narrowing(self) -> str | None:
+        """The field of a setting that picks some of all letters."""
+        return "reason" if self.reason is not None else None
 
 
 class RequeueSettings(_ChoiceSettings):
@@ -119,5 +122,5 @@ class DropSettings(_ChoiceSettings):
         return float(match[1]) * _UNITS_S[match[2]] if match else None
 
     @property
-    def _narrowed(self) -> str | None:
-        return "--older-than" if self.older_than is not None else super()._narrowed
+    def _narrowing(self) -> str | None:
+        return "older_than" if self.older_than is not None else super()._narrowing

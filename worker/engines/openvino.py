@@ -96,6 +96,12 @@ class OpenVinoEngine:
             max_padding=0.0,
         )
 
+    def has_to_convert(self, source: ModelSource) -> bool:
+        """Whether `compile` would convert it first, which takes seconds and Keras."""
+        return (
+            self._precision_of(source) != "int8" and self._cache.find(self._key_of(source)) is None
+        )
+
     def _precision_of(self, source: ModelSource) -> str:
         if self._precision == "int8" and source.int8 is None:
             raise UsageError(
@@ -122,9 +128,12 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,
         }
 
+    def _key_of(self, source: ModelSource) -> str:
+        return f"{source.name}-{source.fingerprint[:16]}-{self._key}"
+
     def _float_model(self, source: ModelSource) -> openvino.Model:
         """The network's float32 IR, from the cache; converted first if no start did that yet."""
-        key = f"{source.name}-{source.fingerprint[:16]}-{self._key}"
+        key = self._key_of(source)
         if (cached := self._cache.find(key)) is not None:
             return self._core.read_model(cached)
         _log.info("converting for OpenVINO, once on this machine", network=source.name)

@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry
 
 from contract.connect import connect
 from contract.jpeg import jpeg_size
-from contract.keys import Keys
+from contract.layout_watch import LayoutWatch
+from contract.partitions import Layout
 from producer.encode import Jpeg
 from producer.heartbeat import Heartbeat
 from producer.metrics import ProducerMetrics
@@ -28,7 +29,7 @@ def main(url: str, file: str, source: str, frames: int, rate: float) -> None:
     client = connect(url, retries=0)
     publisher = Publisher(
         client,
-        Keys("emotion"),
+        LayoutWatch(client, "emotion", Layout(), says=True),
         source,
         mode="live" if rate else "lossless",
         metrics=ProducerMetrics(CollectorRegistry(), [source]),

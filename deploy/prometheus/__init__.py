@@ -1,0 +1,1 @@
+"""Rules and configuration for Prometheus, and the rules for its operator."""

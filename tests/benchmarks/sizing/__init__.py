@@ -1,0 +1,1 @@
+"""What an operator multiplies: costs of a frame, and cores, networks and memory by them."""
