@@ -18,9 +18,10 @@ help: ## this list
 demo: $(VENV)/up.stamp ## emotions of the people in a clip; SOURCE=my.mp4 or SOURCE=0 (camera), UP="more flags"
 	@$(BIN)/emotion-up '$(SOURCE)' $(UP)
 
-# More processes than two cores: many tests wait for a time-out, a server or a camera.
+# More processes than two cores: many tests wait for a time-out, a server or a camera. The order of
+# the files is that of tests/conftest.py; by itself xdist begins with those that hold most tests.
 test: check ## every test, after `make check`; TESTS=tests/unit, JOBS=8
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/dev.stamp ## lint, format, types, who may import whom
 	@$(BIN)/ruff check .

@@ -145,7 +145,7 @@ class Publisher:
                 accepted = self._send(frame)
             except FenceLost:
                 _log.warning("redis lost this session", source=self._source, session=sessions.id)
-                if not sessions.open_again(lost=True):
+                if not sessions.open_again():
                     return None
                 continue
             if accepted is None:
@@ -163,7 +163,7 @@ class Publisher:
         """False when asked to stop first."""
         try:
             with self._metrics.waiting.track_inprogress():
-                return self._sessions.open_again()
+                return self._sessions.move()
         except Superseded:
             self._metrics.dropped.labels(self._source, "superseded").inc()
             raise

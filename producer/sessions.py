@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from contract.errors import BrokerUnavailable, Superseded, WorkersMissing
+from contract.errors import BrokerUnavailable, Superseded
 from contract.event import SourceRecord, SourceState
 from contract.keys import Keys
 from contract.layout_watch import LayoutWatch
@@ -23,6 +23,7 @@ from contract.partitions import Layout
 from contract.script import Script
 from contract.snapshot import SourceStatus, source_status
 from producer.heartbeat import Heartbeat
+from producer.leftovers import LAST, Leftovers
 from producer.outage import OutageGuard
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ KEEP_EVENTS = 1_000_000
 
 # How long a source that is to move goes on where it is, in the hope of a moment without backlog.
 _PATIENCE_S = 2.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.05
-_REPORT_S = 30.0
 
 _log = structlog.get_logger()
 
@@ -68,8 +67,7 @@ class Sessions:
         self._layouts = layouts
         self._source = source_id
         self._guard = guard
-        self._heartbeat = heartbeat
-        self._give_up_s = give_up_s
+        self._leftovers = Leftovers(client, source_id, guard, heartbeat, give_up_s=give_up_s)
         self._open_script = Script(client, "producer", "open_session")
         self._close_script = Script(client, "producer", "close_session")
         self.keys = self._keys(layouts.layout.partition_of(source_id))
@@ -77,8 +75,10 @@ class Sessions:
         self.id = ""
         self.next_seq = 0
         self._frames_expected: int | None = None
-        self._newest: bytes | None = None  # entry of this session; b"+" if it is not known
+        self._newest = LAST  # entry of the source in this partition
         self._due_since_s: float | None = None
+        # What nothing is left of, partition -> epoch and session: not waited for again.
+        self._left: dict[int, tuple[int, str]] = {}
 
     def open(self, frames_expected: int | None) -> bool:
         """Start a session and tell readers so; False when asked to stop first.
@@ -87,8 +87,29 @@ class Sessions:
         """
         # The number of partitions is said before a session is: the server may have lost it.
         layout = self._guard.ask(self._layouts.look)
+        return layout is not None and self._open(layout, frames_expected)
+
+    def open_again(self) -> bool:
+        """A new session for the frames that are left, of one that Redis lost; False when asked to
+        stop first."""
+        self.id = ""
+        return self.open(self._frames_left())
+
+    def move(self) -> bool:
+        """Where the source is to live now, a new session for the frames that are left. False when
+        asked to stop first."""
+        layout = self._guard.ask(self._layouts.look)
         if layout is None:
             return False
+        if layout.partition_of(self._source) == self.keys.partition:
+            return True  # the number was changed back meanwhile
+        return self._open(layout, self._frames_left())
+
+    def _frames_left(self) -> int | None:
+        expected = self._frames_expected
+        return None if expected is None else max(0, expected - self.next_seq)
+
+    def _open(self, layout: Layout, frames_expected: int | None) -> bool:
         moved = self._leave_others(layout)
         if moved is None:
             return False
@@ -109,21 +130,15 @@ class Sessions:
             return False
         self.keys, self.id, self.epoch, self.next_seq = keys, session, epoch, 0
         self._frames_expected = frames_expected
-        self._newest = self._due_since_s = None
+        self._newest = LAST  # an earlier session may have left some here
+        self._due_since_s = None
+        self._left.pop(keys.partition, None)
         _log.info("session open", source=self._source, session=session, partition=keys.partition)
         return True
 
-    def open_again(self, *, lost: bool = False) -> bool:
-        """A new session for the frames that are left, of one that moves or that Redis lost; False
-        when asked to stop first."""
-        if lost:
-            self.id = ""
-        expected = self._frames_expected
-        return self.open(None if expected is None else max(0, expected - self.next_seq))
-
     def took(self, entry_id: bytes | None) -> None:
         """Redis took the next frame; `entry_id` None if the reply that said where was lost."""
-        self._newest = b"+" if entry_id is None else entry_id
+        self._newest = LAST if entry_id is None else entry_id
         self.passed()
 
     def passed(self) -> None:
@@ -140,7 +155,7 @@ class Sessions:
         self._due_since_s = self._due_since_s or now_s
         if now_s - self._due_since_s >= _PATIENCE_S:
             return True
-        settled = self._guard.ask(lambda: self._is_settled(self.keys, self._newest))
+        settled = self._guard.ask(lambda: self._leftovers.are_settled(self.keys, self._newest))
         return bool(settled)
 
     def close(self, state: SourceState) -> None:
@@ -205,15 +220,18 @@ class Sessions:
                 expected = (self.epoch, self.id, "started")
                 if is_ours and (status.epoch, status.session, status.state) != expected:
                     raise Superseded(f"{self._source}: another producer opened this source")
+                if not is_ours and self._left.get(partition) == (status.epoch, status.session):
+                    continue
                 if not self._leave(keys, status, is_ours=is_ours):
                     return None
+                self._left[partition] = status.epoch, status.session
         return found
 
     def _leave(self, keys: Keys, status: SourceStatus, *, is_ours: bool) -> bool:
         """False when asked to stop."""
         frames = status.last_seq + 1
         if is_ours:  # last of all, so that its end comes after its events
-            if not self._wait_until_settled(keys, self._newest):
+            if not self._leftovers.wait(keys, self._newest):
                 return False
             answer = self._close(keys, self.epoch, self.id, frames, "ended", moved=True)
             if answer == -3:
@@ -222,42 +240,7 @@ class Sessions:
             return True
         if status.state == "started":  # first of all, so that its producer sends nothing more
             self._close(keys, status.epoch, status.session, frames, "ended", moved=True)
-        reply: Any = self._guard.ask(lambda: self._client.xrevrange(keys.frames, count=1))
-        if reply is None:
-            return False
-        return self._wait_until_settled(keys, reply[0][0] if reply else None)
-
-    def _wait_until_settled(self, keys: Keys, newest: bytes | None) -> bool:
-        """False when asked to stop. Raises `WorkersMissing` after `give_up_s`."""
-        began_s = reported_s = time.monotonic()
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            settled = self._guard.ask(lambda: self._is_settled(keys, newest))
-            if settled is None or self._heartbeat.is_stopping:
-                return False
-            if settled:
-                return True
-            now_s = time.monotonic()
-            if now_s - began_s >= self._give_up_s:
-                raise WorkersMissing(
-                    f"{self._source}: what is left of it in partition {keys.partition} was not "
-                    f"settled for {now_s - began_s:.0f} s (--full-timeout)"
-                )
-            if now_s - reported_s >= _REPORT_S:
-                reported_s = now_s
-                _log.warning(
-                    "waiting until the old partition is settled",
-                    source=self._source,
-                    partition=keys.partition,
-                    waited_s=round(now_s - began_s),
-                )
-            self._heartbeat.wait(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-
-    def _is_settled(self, keys: Keys, newest: bytes | None) -> bool:
-        """Whether no frame up to this one is left. The others of the partition count as well: who
-        knows which are ours would have to read them."""
-        return newest is None or not self._client.xrange(keys.frames, "-", newest, count=1)
+        return self._leftovers.wait(keys, LAST)
 
     def _fence(self, keys: Keys) -> list[SourceStatus]:
         value: Any = self._client.hget(keys.fence, self._source)

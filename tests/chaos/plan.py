@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from tests.chaos.proxy import WIRE_FAULTS
 from tests.poison import HOWS
 
+NUMBERS = (1, 2, 3, 4)  # of partitions
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -33,9 +35,11 @@ class RoundPlan:
     wire_faults_of_each_kind: int = 6
     blips: int = 4
     poison_of_each_kind: int = 1
+    partition_changes: int = 4
 
-    def draw(self, dice: random.Random) -> list[Fault]:
-        """All faults of the round in the order they happen in: the same for equal dice."""
+    def draw(self, dice: random.Random, partitions: int = 1) -> list[Fault]:
+        """All faults of the round in the order they happen in: the same for equal dice. There are
+        so many `partitions` before, and each change is one."""
         faults = [
             *[Fault("kill", "worker")] * self.worker_kills,
             *[Fault("stop", "worker")] * self.worker_stops,
@@ -45,6 +49,7 @@ class RoundPlan:
             *[Fault("kill", "producer")] * self.producer_kills,
             *[Fault("stop", "producer")] * self.producer_stops,
             *[Fault("kill", "reader")] * self.reader_kills,
+            *[Fault("partitions")] * self.partition_changes,
         ]
         for wire_fault in WIRE_FAULTS:
             faults += [Fault("wire", wire_fault)] * self.wire_faults_of_each_kind
@@ -53,4 +58,8 @@ class RoundPlan:
         for how in (*HOWS, "broken"):
             faults += [Fault("poison", how)] * self.poison_of_each_kind
         dice.shuffle(faults)
+        for at, fault in enumerate(faults):
+            if fault == Fault("partitions"):
+                partitions = dice.choice([number for number in NUMBERS if number != partitions])
+                faults[at] = Fault("partitions", str(partitions))
         return faults

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.keys import Keys
 from tests.chaos.process import KeptProcess
 from tests.integration.clips import write_video
 
-LOSSLESS, LIVE = Keys("chaos"), Keys("live")
+LOSSLESS, LIVE = "chaos", "live"  # prefixes of their keys
+# Which sources they have; one more is the poisoner's. Any two numbers of partitions, of 1 to 4, put
+# some of them elsewhere and leave others where they are.
+SOURCES = {LOSSLESS: ("b", "g", "s", "t"), LIVE: ("camera",)}
 
 # What a stop may take: a batch, a Redis call that waits out a stalled connection, and some more
 # because the machine is shared.
@@ -41,13 +43,13 @@ class System:
         self._pace = pace
         clips = [
             write_video(folder / f"{name}.mkv", range(0, 2000, 10), width=64, height=48)
-            for name in "abcd"
+            for name in SOURCES[LOSSLESS]
         ]
         self.producers = [
             self._producer("producer-1", LOSSLESS, *self._files(clips[:2])),
             self._producer("producer-2", LOSSLESS, *self._files(clips[2:])),
         ]
-        camera = (str(clips[0]), "--source-id", "camera", "--mode", "live", "--loop")
+        camera = (str(clips[0]), "--source-id", *SOURCES[LIVE], "--mode", "live", "--loop")
         self.camera = self._producer(
             "camera", LIVE, *camera, "--max-backlog", "16", "--max-age", "0.3"
         )
@@ -86,16 +88,16 @@ class System:
         names = [part for clip in clips for part in ("--source-id", clip.stem)]
         return [*map(str, clips), *names, "--loop", "--no-realtime", "--max-backlog", str(_BACKLOG)]
 
-    def _producer(self, name: str, keys: Keys, *flags: str) -> KeptProcess:
-        return self._start(name, "session open", keys, "producer", *flags)
+    def _producer(self, name: str, prefix: str, *flags: str) -> KeptProcess:
+        return self._start(name, "session open", prefix, "producer", *flags)
 
     def _reader(self, name: str, *flags: str) -> KeptProcess:
         events = ("--from", "beginning", "--format", "jsonl")
         return self._start(name, "never said", LOSSLESS, "consumer", *events, *flags)
 
-    def _worker(self, name: str, keys: Keys, batch_s: float, batch_size: int) -> KeptProcess:
+    def _worker(self, name: str, prefix: str, batch_s: float, batch_size: int) -> KeptProcess:
         return self._start(
-            name, "ready", keys,
+            name, "ready", prefix,
             "tests.paced_worker", "--batch-size", str(batch_size),
             "--keep-events", "100000000", "--keep-dead", "1000000",
             environment={"PACED_BATCH_S": str(batch_s), "PACED_LEASE_S": str(self._pace.lease_s)},
@@ -105,12 +107,12 @@ class System:
         self,
         name: str,
         ready_event: str,
-        keys: Keys,
+        prefix: str,
         *arguments: str,
         environment: Mapping[str, str] | None = None,
     ) -> KeptProcess:
         return KeptProcess(
             name, self._folder, ready_event, *arguments,
-            "--redis", self._url, "--prefix", keys.prefix, "--log-format", "json",
+            "--redis", self._url, "--prefix", prefix, "--log-format", "json",
             environment=environment,
         )  # fmt: skip

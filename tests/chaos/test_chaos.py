@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.driver import Chaos
-from tests.chaos.plan import RoundPlan
+from tests.chaos.plan import NUMBERS, RoundPlan
 from tests.chaos.system import Pace
 from tests.integration.servers import TroubledServer
 
@@ -22,6 +22,7 @@ _PLAN = RoundPlan(
     reader_kills=1,
     wire_faults_of_each_kind=3,
     blips=6,
+    partition_changes=2,
 )
 
 
@@ -42,4 +43,6 @@ def test_nothing_is_lost_doubled_or_stuck(tmp_path: Path) -> None:
     assert figures["worker kills with frames in hand"] > 0
     assert figures["redelivered"] > 0
     assert figures["poison"] == 4
+    assert sum(figures.get(f"partitions {number}", 0) for number in NUMBERS) == 2
+    assert figures["moves of a source"] > 0
     assert figures["moments at which conservation was checked"] > 100

@@ -7,16 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis
+from contract.keys import partition_of
+from tests.chaos.evidence import Evidence, Session, session_of
+from tests.chaos.order import look_at_order
 
-from contract.event import EmotionEvent, SourceRecord, decode_record
-from contract.frame import FrameMessage
-from contract.keys import Keys
-from contract.snapshot import Snapshot, read_snapshot
-
-# An acknowledgement may be 64 events late, and 256 are fetched at a time.
-_REPEATS_PER_KILLED_READER = 64 + 256
-_PAGE = 5_000
+# An acknowledgement may be 64 events late, and 256 are fetched from each partition at a time.
+_LATE_ACKNOWLEDGED, _FETCHED = 64, 256
 
 # What became of a poison frame, by what it does; a worker killed from outside costs an attempt too.
 _REASONS = {
@@ -25,30 +21,6 @@ _REASONS = {
     "exit": {"attempts"},
     "broken": {"image"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One dead letter: the id of its frame, why, and after how many solo attempts."""
-
-    frame_id: str
-    reason: str
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that one system left in Redis.
-
-    events    ids of all events, in the order of their stream
-    records   all source records
-    """
-
-    snapshot: Snapshot
-    events: Sequence[str]
-    records: Sequence[SourceRecord]
-    dead: Sequence[DeadLetter]
-    attempts_left: int
 
 
 @dataclass(slots=True)
@@ -63,25 +35,6 @@ class Verdict:
             self.faults.append(otherwise)
 
 
-def read_evidence(client: redis.Redis, keys: Keys) -> Evidence:
-    """Read all of it; nothing may run any more."""
-    events: list[str] = []
-    records: list[SourceRecord] = []
-    for entry in _entries(client, keys.events):
-        record = decode_record(entry)
-        if isinstance(record, EmotionEvent):
-            events.append(record.id)
-        else:
-            records.append(record)
-    dead = [
-        DeadLetter(
-            FrameMessage.decode(entry).id, entry[b"reason"].decode(), int(entry[b"attempts"])
-        )
-        for entry in _entries(client, keys.dead)
-    ]
-    return Evidence(read_snapshot(client, keys), events, records, dead, client.hlen(keys.attempts))
-
-
 def judge_lossless(found: Evidence, verdict: Verdict) -> None:
     """Every frame that Redis ever acknowledged is one event or one dead letter, and only one.
 
@@ -89,14 +42,13 @@ def judge_lossless(found: Evidence, verdict: Verdict) -> None:
     the end of a session show in the sum over all sessions, which Redis counted as it took them.
     """
     _judge_any(found, verdict, "lossless")
-    ends = [*found.events, *(letter.frame_id for letter in found.dead)]
-    counted = Counter(ends)
+    counted = Counter(found.settled)
     doubled = [frame_id for frame_id, times in counted.items() if times > 1]
-    lengths = _session_lengths(ends)
+    lengths = _session_lengths(counted)
     lost = sum(lengths.values()) - len(counted)
     verdict.expect(not doubled, f"lossless: settled twice: {doubled[:5]}")
     verdict.expect(not lost, f"lossless: {lost} frames are neither event nor dead letter")
-    published = found.snapshot.published
+    published = found.sum(lambda counts: counts.published)
     verdict.expect(
         sum(lengths.values()) == published,
         f"lossless: Redis took {published} frames, the sessions had {sum(lengths.values())}",
@@ -111,29 +63,46 @@ def judge_lossless(found: Evidence, verdict: Verdict) -> None:
             )
     verdict.figures |= {
         "frames": published,
+        "events by partition": [len(partition.events) for partition in found.partitions],
         "sessions": len(lengths),
         "lost": lost + published - sum(lengths.values()),
         "doubled": len(doubled),
-        "redelivered": found.snapshot.redelivered,
+        "redelivered": found.sum(lambda counts: counts.redelivered),
     }
 
 
 def judge_live(found: Evidence, verdict: Verdict) -> None:
-    """What is missing between a live session's frames was dropped or refused, and counted."""
+    """What is missing between a live session's frames was dropped or refused, and counted.
+
+    How many there were is in the record of each session's end. The fence knows only the newest
+    session of a partition; but a camera that is not killed ends all of its sessions itself.
+    """
     _judge_any(found, verdict, "live")
-    snapshot = found.snapshot
-    ends = [*found.events, *(letter.frame_id for letter in found.dead)]
-    sent = sum(source.last_seq + 1 for source in snapshot.sources)
-    missing = sent - len(set(ends))
-    dropped = sum(snapshot.dropped.values())
+    began = {(r.source, r.session) for r in found.records if r.state == "started"}
+    ends = {(r.source, r.session): r.frames or 0 for r in found.records if r.state != "started"}
+    verdict.expect(began == ends.keys(), f"live: begun or ended alone: {began ^ ends.keys()}")
+    lengths = _session_lengths(found.settled)
+    for session, length in lengths.items():
+        verdict.expect(
+            length <= ends.get(session, 0),
+            f"live: {session} ended with {ends.get(session)} frames, number {length - 1} is there",
+        )
+    sent = sum(ends.values())
+    missing = sent - len(set(found.settled))
+    drops: Counter[str] = Counter()
+    for partition in found.partitions:
+        drops.update(partition.snapshot.dropped)
+    refused = found.sum(lambda counts: counts.refused)
     verdict.expect(
-        missing == dropped + snapshot.refused,
-        f"live: {missing} frames missing, {dropped} dropped and {snapshot.refused} refused",
+        missing == drops.total() + refused,
+        f"live: {missing} frames missing, {drops.total()} dropped and {refused} refused",
     )
     verdict.figures |= {
         "live frames": sent,
-        "live drops": dict(snapshot.dropped),
-        "live refused": snapshot.refused,
+        "live events by partition": [len(partition.events) for partition in found.partitions],
+        "live sessions": len(began),
+        "live drops": dict(drops),
+        "live refused": refused,
     }
 
 
@@ -156,62 +125,72 @@ def judge_poison(found: Evidence, sent: Mapping[str, str], verdict: Verdict) -> 
 def judge_readers(
     found: Evidence, alone: Sequence[str], group: Sequence[str], kills: int, verdict: Verdict
 ) -> None:
-    """A reader of its own got every event once, in order; a group that was killed got them all."""
-    verdict.expect(
-        list(alone) == list(found.events),
-        f"reader: {len(alone)} events handed out, {len(found.events)} in the stream, "
-        f"the first difference at {_first_difference(alone, found.events)}",
-    )
+    """A reader of its own got every event once, and of a source that moved the old session first; a
+    group that was killed got them all."""
+    order = look_at_order(found, alone)
+    verdict.faults += [f"reader: {fault}" for fault in order.faults]
     unseen = set(found.events) - set(group)
     verdict.expect(not unseen, f"group: {len(unseen)} events never handed out")
     repeats = len(group) - len(set(group))
     verdict.expect(
-        repeats <= kills * _REPEATS_PER_KILLED_READER,
+        repeats <= kills * (_LATE_ACKNOWLEDGED + _FETCHED * len(found.partitions)),
         f"group: {repeats} events handed out again after {kills} kills",
     )
-    verdict.figures["repeats to killed readers"] = repeats
+    verdict.figures |= {
+        "moves of a source": order.moves,
+        "sessions that overlap the one before in their partition": order.overlaps,
+        "repeats to killed readers": repeats,
+    }
 
 
 def _judge_any(found: Evidence, verdict: Verdict, name: str) -> None:
-    snapshot = found.snapshot
-    verdict.expect(snapshot.unaccounted == 0, f"{name}: {snapshot.unaccounted} unaccounted")
-    verdict.expect(snapshot.backlog == 0, f"{name}: {snapshot.backlog} frames never settled")
-    verdict.expect(snapshot.pending == 0, f"{name}: {snapshot.pending} still pending")
-    verdict.expect(found.attempts_left == 0, f"{name}: {found.attempts_left} attempts left behind")
-    verdict.expect(
-        len(found.events) == snapshot.events,
-        f"{name}: {snapshot.events} events counted, {len(found.events)} in the stream",
-    )
-    verdict.expect(
-        len(found.dead) == snapshot.dead,
-        f"{name}: {snapshot.dead} dead letters counted, {len(found.dead)} there",
-    )
+    for number, partition in enumerate(found.partitions):
+        where, snapshot = f"{name}, partition {number}", partition.snapshot
+        verdict.expect(snapshot.unaccounted == 0, f"{where}: {snapshot.unaccounted} unaccounted")
+        verdict.expect(snapshot.backlog == 0, f"{where}: {snapshot.backlog} frames never settled")
+        verdict.expect(snapshot.pending == 0, f"{where}: {snapshot.pending} still pending")
+        verdict.expect(
+            partition.attempts_left == 0, f"{where}: {partition.attempts_left} attempts left behind"
+        )
+        verdict.expect(
+            len(partition.events) == snapshot.events,
+            f"{where}: {snapshot.events} events counted, {len(partition.events)} in the stream",
+        )
+        verdict.expect(
+            len(partition.dead) == snapshot.dead,
+            f"{where}: {snapshot.dead} dead letters counted, {len(partition.dead)} there",
+        )
     repeated = [event for event, times in Counter(found.events).items() if times > 1]
     verdict.expect(not repeated, f"{name}: events twice: {repeated[:5]}")
+    _judge_sessions(found, verdict, name)
 
 
-def _session_lengths(frame_ids: Iterable[str]) -> dict[tuple[str, str], int]:
-    """(source, session) -> its highest seq plus one."""
-    lengths: defaultdict[tuple[str, str], int] = defaultdict(int)
+def _judge_sessions(found: Evidence, verdict: Verdict, name: str) -> None:
+    """Each begins once, ends at most once, and lies in one partition its source may live in."""
+    numbers = (found.layout.partitions, *found.layout.earlier)
+    places: defaultdict[Session, set[int]] = defaultdict(set)
+    for number, partition in enumerate(found.partitions):
+        for session in partition.sessions:
+            places[session].add(number)
+    records = Counter(
+        (record.source, record.session, record.state == "started") for record in found.records
+    )
+    for session, where in places.items():
+        allowed = {partition_of(session[0], number) for number in numbers}
+        verdict.expect(
+            len(where) == 1 and where <= allowed,
+            f"{name}: {session} lies in {where}, expected one of {allowed}",
+        )
+        begins, ends = records[*session, True], records[*session, False]
+        verdict.expect(
+            begins == 1 and ends <= 1, f"{name}: {session} began {begins} times, ended {ends} times"
+        )
+
+
+def _session_lengths(frame_ids: Iterable[str]) -> dict[Session, int]:
+    """Of each session, its highest seq plus one."""
+    lengths: defaultdict[Session, int] = defaultdict(int)
     for frame_id in frame_ids:
-        source, session, seq = frame_id.split("/")
-        lengths[source, session] = max(lengths[source, session], int(seq) + 1)
+        session = session_of(frame_id)
+        lengths[session] = max(lengths[session], int(frame_id.rpartition("/")[2]) + 1)
     return lengths
-
-
-def _first_difference(left: Sequence[str], right: Sequence[str]) -> int:
-    for at, (mine, theirs) in enumerate(zip(left, right, strict=False)):
-        if mine != theirs:
-            return at
-    return min(len(left), len(right))
-
-
-def _entries(client: redis.Redis, key: str) -> Iterable[dict[bytes, bytes]]:
-    after = "-"
-    while True:
-        page: Any = client.xrange(key, after, "+", count=_PAGE)
-        if not page:
-            return
-        for _, fields in page:
-            yield fields
-        after = f"({page[-1][0].decode()}"

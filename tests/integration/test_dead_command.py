@@ -22,7 +22,8 @@ from tests.unit.strategies import jpeg
 from worker.delivery import Settlement
 from worker.frames import RedisFrameQueue
 
-pytestmark = pytest.mark.both_servers
+# Few of these: what the command is made of is tested on both in test_dead_letters.
+both_servers = pytest.mark.both_servers
 
 REPOSITORY = Path(__file__).parents[2]
 KEYS = Keys()
@@ -154,6 +155,7 @@ def test_show_previews_what_cannot_be_read_and_has_no_picture_of_it(
     )  # fmt: skip
 
 
+@both_servers
 def test_requeued_letters_are_work_again(
     redis_url: str, redis_client: redis.Redis, ids: list[str]
 ) -> None:
@@ -184,6 +186,7 @@ def test_a_letter_whose_bytes_were_too_many_stays(
     assert read_snapshot(redis_client, KEYS).dead_letters == 1
 
 
+@both_servers
 def test_dropped_letters_are_gone(
     redis_url: str, redis_client: redis.Redis, ids: list[str]
 ) -> None:

@@ -22,7 +22,8 @@ import redis
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
 from contract.keys import WORKERS_GROUP, Keys
 
-pytestmark = pytest.mark.both_servers
+# Few of these: what the command is made of is tested on both in test_event_reader, test_snapshot.
+both_servers = pytest.mark.both_servers
 
 REPOSITORY = Path(__file__).parents[2]
 KEYS = Keys("emotion")
@@ -241,6 +242,7 @@ def test_a_table_for_people(redis_url: str, redis_client: redis.Redis) -> None:
     ]
 
 
+@both_servers
 def test_a_group_goes_on_where_it_stopped(redis_url: str, redis_client: redis.Redis) -> None:
     publish(redis_client, *range(6))
     base = ("--redis", redis_url, "--group", "g", "--format", "jsonl", "--from", "beginning")
@@ -264,6 +266,7 @@ def test_a_signal_ends_it_at_once(
         assert process.stderr.read() == ""
 
 
+@both_servers
 def test_it_follows_what_comes_from_now_on(
     redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None]
 ) -> None:
@@ -325,6 +328,7 @@ def test_status_of_a_system_that_never_ran(redis_url: str) -> None:
     assert f"Nothing has run yet at {redis_url} with prefix studio." in result.stdout
 
 
+@both_servers
 def test_status_of_a_running_system(redis_url: str, redis_client: redis.Redis) -> None:
     # As producer and workers leave it: five published, one of them still with a worker.
     fence = f"1:s1:4:started:{time.time_ns()}"

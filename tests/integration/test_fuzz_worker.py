@@ -22,7 +22,7 @@ from tests.integration.fuzz_entries import FuzzEntries
 from tests.integration.processes import RoleProcess
 
 KEYS = Keys()
-ENTRIES = int(os.environ.get("EMOTION_FUZZ_ENTRIES", "100000"))
+ENTRIES = int(os.environ.get("EMOTION_FUZZ_ENTRIES", "40000"))
 SEED = int(os.environ.get("EMOTION_FUZZ_SEED", "1"))
 CHUNK = 2_000
 FRAMES_A_CHUNK = 8  # that decode: the networks take about 30 ms for each

@@ -24,7 +24,7 @@ DEMO = REPOSITORY / "deploy" / "demo" / "people.mp4"
 CLIPS = sorted(
     path for path in (SHARED / "videos").glob("*") if path.suffix in detector.VIDEO_SUFFIXES
 )
-EVERY = 3  # frames of a clip resemble their neighbours
+EVERY = 6  # frames of a clip resemble their neighbours
 
 
 def start(name: str, total: int) -> Callable[[int], object]:

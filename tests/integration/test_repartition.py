@@ -324,6 +324,87 @@ def test_a_source_that_never_has_a_moment_without_backlog_waits_for_one(
     assert redis_client.xlen(NEW.frames) == 1
 
 
+def test_a_change_that_is_taken_back_changes_nothing(
+    rig: Callable[..., Rig], redis_client: redis.Redis
+) -> None:
+    agree_on_layout(redis_client, PREFIX, 2)
+    camera = rig(SOURCE)
+    camera.publisher.open_session(None)
+    first = camera.publish()
+    settle_all(redis_client, OLD)
+    change_layout(redis_client, PREFIX, 4)
+    camera.layouts.look()
+    change_layout(redis_client, PREFIX, 2)  # of which it has not heard when it is to move
+    second = camera.publish()
+    assert first and second
+    assert (second.session, second.seq) == (first.session, 1)
+    assert read_snapshot(redis_client, NEW).sources == ()
+    assert redis_client.xlen(OLD.events) == 1  # one session has begun, none has ended
+
+
+def test_a_session_without_frames_waits_for_those_of_the_one_before(
+    rig: Callable[..., Rig], redis_client: redis.Redis
+) -> None:
+    agree_on_layout(redis_client, PREFIX, 2)
+    before = rig(SOURCE)
+    before.publisher.open_session(None)
+    before.publish()
+    before.publisher.close_session("ended")
+    after = rig(SOURCE)
+    after.publisher.open_session(None)
+    change_layout(redis_client, PREFIX, 4)
+    after.layouts.look()
+    assert after.publish()
+    assert (redis_client.xlen(OLD.frames), redis_client.xlen(NEW.frames)) == (2, 0)
+    settle_all(redis_client, OLD)
+    assert after.publish()
+    assert redis_client.xlen(NEW.frames) == 1
+
+
+def test_a_source_does_not_wait_for_what_others_send_meanwhile(
+    rig: Callable[..., Rig],
+    redis_client: redis.Redis,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("producer.sessions._PATIENCE_S", 0.0)
+    agree_on_layout(redis_client, PREFIX, 2)
+    camera = rig(SOURCE)
+    camera.publisher.open_session(None)
+    other: Any = redis_client.xadd(OLD.frames, {b"m": b"of another source"})
+    change_layout(redis_client, PREFIX, 4)
+    camera.layouts.look()
+    before = looks(redis_client)
+    got: list[Published | None] = []
+    thread = threading.Thread(target=lambda: got.append(camera.publish()), daemon=True)
+    thread.start()
+    wait_until(lambda: looks(redis_client) > before + 3)
+    redis_client.xadd(OLD.frames, {b"m": b"another one"})
+    assert got == []
+    redis_client.xdel(OLD.frames, other)
+    thread.join(20)
+    assert got
+    assert got[0]
+    assert (redis_client.xlen(OLD.frames), redis_client.xlen(NEW.frames)) == (1, 1)
+
+
+def test_a_camera_that_comes_back_does_not_wait_for_a_partition_it_has_left(
+    rig: Callable[..., Rig], redis_client: redis.Redis
+) -> None:
+    agree_on_layout(redis_client, PREFIX, 2)
+    camera = rig(SOURCE, full_timeout_s=0.05)
+    camera.publisher.open_session(None)
+    camera.publish()
+    settle_all(redis_client, OLD)
+    change_layout(redis_client, PREFIX, 4)
+    camera.layouts.look()
+    camera.publish()
+    camera.publisher.close_session("offline")
+    redis_client.xadd(OLD.frames, {b"m": b"of another source"})
+    assert camera.publisher.open_session(None)
+    assert camera.publish()
+
+
 def test_a_stop_ends_the_wait_and_the_session_where_it_is(
     rig: Callable[..., Rig], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,7 +72,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_workers_share_the_work_and_a_stopped_one_loses_nothing(
-    redis_url: str, redis_client: redis.Redis, demo_clip: Path, wait_until: Callable[..., None]
+    redis_url: str, redis_client: redis.Redis, half_clip: Path, wait_until: Callable[..., None]
 ) -> None:
     arguments = ("--redis", redis_url, "--metrics-port", "0", "--batch-size", "8")
     with RoleProcess("worker", *arguments) as first, RoleProcess("worker", *arguments) as second:
@@ -84,7 +84,7 @@ def test_workers_share_the_work_and_a_stopped_one_loses_nothing(
         second.log("ready")
         assert get(f"{url}/readyz") == (200, "ok\n")
 
-        frames = publish_clip(redis_client, demo_clip, "clip")
+        frames = publish_clip(redis_client, half_clip, "clip")
         settled_by = "emotion_frames_total{outcome=event}"
         wait_until(lambda: samples(get(f"{url}/metrics")[1]).get(settled_by, 0) > 0)
         second_url = second.log("serving metrics")["url"]
@@ -111,7 +111,7 @@ def test_workers_share_the_work_and_a_stopped_one_loses_nothing(
 
 
 def test_what_a_killed_worker_held_is_done_by_another_and_a_stop_in_an_outage_is_clean(
-    tmp_path: Path, demo_clip: Path, wait_until: Callable[..., None]
+    tmp_path: Path, half_clip: Path, wait_until: Callable[..., None]
 ) -> None:
     server = ValkeyServer(port=free_port(), data_dir=tmp_path)
     server.start()
@@ -124,7 +124,7 @@ def test_what_a_killed_worker_held_is_done_by_another_and_a_stop_in_an_outage_is
             RoleProcess("worker", *arguments) as other,
         ):
             processes = {str(process.log("ready")["worker"]): process for process in (one, other)}
-            frames = publish_clip(client, demo_clip, "clip")
+            frames = publish_clip(client, half_clip, "clip")
             holders: list[str] = []
 
             def somebody_holds_frames() -> bool:

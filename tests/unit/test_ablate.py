@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.eagerly import eagerly
 from tests.unit.test_training_run import CHANGES, write
 from trainer import ablate as module
 from trainer.ablate import Row, ablate, as_markdown, variants
@@ -40,10 +41,11 @@ def test_an_ablation_goes_on_where_it_was_and_tables_what_there_is(tmp_path: Pat
     stream = io.StringIO()
 
     def run(minutes: float | None) -> str:
-        return ablate(
-            pack, recipe, tmp_path / "out", epochs=1, seeds=1, minutes=minutes, held_mb=100,
-            progress=Lines(stream), only=lambda name: name in ("stock", "+ zero-init"),
-        )  # fmt: skip
+        with eagerly():
+            return ablate(
+                pack, recipe, tmp_path / "out", epochs=1, seeds=1, minutes=minutes, held_mb=100,
+                progress=Lines(stream), only=lambda name: name in ("stock", "+ zero-init"),
+            )  # fmt: skip
 
     table = run(None)
     assert stream.getvalue().count("epoch 1/1") == 2

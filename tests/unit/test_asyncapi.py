@@ -204,19 +204,19 @@ VALUES: tuple[Any, ...] = (
 LARGE = (bytes(8 * 2**20), bytes(8 * 2**20 + 1))
 
 
-@settings(deadline=None)  # the first one makes the tables of Unicode's categories
+@settings(max_examples=50)
 @given(make.events | make.source_records)
 def test_every_record_is_described(record: Record) -> None:
     VALIDATORS["events"].validate(record.to_dict())
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(make.signals)
 def test_every_signal_is_described(signal: Signal) -> None:
     VALIDATORS["smoothed"].validate(signal.to_dict())
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(make.frames())
 def test_every_frame_is_described(frame: FrameMessage) -> None:
     VALIDATORS["frames"].validate(msgpack.unpackb(frame.encode()))

@@ -96,6 +96,12 @@ def test_a_saved_model_loads_where_this_project_is_not(tmp_path: Path) -> None:
     assert done.stdout.strip().splitlines()[-1:] in (["alone"], [])
 
 
+@pytest.fixture(scope="module")
+def plain() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    return build(TINY, 4)
+
+
 @pytest.mark.parametrize(
     ("change", "parameters"),
     [
@@ -109,9 +115,9 @@ def test_a_saved_model_loads_where_this_project_is_not(tmp_path: Path) -> None:
         ({"stem_pool": False}, 0),
     ],
 )
-def test_every_switch_changes_the_answers(change: dict[str, object], parameters: int) -> None:
-    keras.utils.set_random_seed(3)
-    plain = build(TINY, 4)
+def test_every_switch_changes_the_answers(
+    plain: keras.Model, change: dict[str, object], parameters: int
+) -> None:
     keras.utils.set_random_seed(3)
     other = build(replace(TINY, **change), 4)  # type: ignore[arg-type]
     if "pool" in change and change["pool"] == "attention":  # begins as the mean

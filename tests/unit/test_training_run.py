@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import pytest
 
 from contract.errors import UsageError
 from tests.conftest import REPOSITORY
+from tests.eagerly import eagerly
 from tests.optional import needs
 from trainer import slim
 from trainer.fit import save_model, train
@@ -54,10 +56,26 @@ CHANGES = {
 }
 
 
-@pytest.fixture
-def pack(tmp_path: Path) -> Pack:
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     """96 noisy crops with a bright third, which names the label."""
-    return write(tmp_path / "tiny.pack")
+    return write(tmp_path_factory.mktemp("packs") / "tiny.pack")
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    with eagerly():
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_epoch(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """The history entry of a run of one."""
+    folder = tmp_path_factory.mktemp("runs") / "plain"
+    with eagerly():
+        assert train(pack, recipe(train__epochs="1"), folder, Options(), quiet()).finished
+    (entry,) = curve(folder)
+    return entry
 
 
 def write(path: Path, labels: tuple[str, ...] = LABELS, without: str | None = None) -> Pack:
@@ -169,11 +187,12 @@ def test_crops_sent_batch_by_batch_give_the_curve_of_crops_held_and_runs_stop_wh
     held, sent = tmp_path / "held", tmp_path / "sent"
     asked = threading.Event()
     asked.set()
-    for folder, options in (
-        (held, Options(stop=asked)),
-        (sent, Options(held_mb=0.001, minutes=1e-6)),
+    for folder, options, graph in (
+        (held, Options(stop=asked), eagerly()),
+        (sent, Options(held_mb=0.001, minutes=1e-6), nullcontext()),
     ):
-        outcome = train(pack, recipe(), folder, options, quiet())
+        with graph:
+            outcome = train(pack, recipe(), folder, options, quiet())
         assert not outcome.finished
         assert outcome.epochs == 1
         assert (folder / "model.keras").is_file()
@@ -211,7 +230,9 @@ def test_a_network_learns_what_the_labels_are(pack: Pack, tmp_path: Path) -> Non
         np.testing.assert_allclose(half, full, rtol=1e-3, atol=1e-6)
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_says_so(pack: Pack, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_ends_the_run_and_says_so(
+    untraced: None, pack: Pack, tmp_path: Path
+) -> None:
     hot = recipe(train__rate="1e30", train__warm_up_epochs="0", train__clip_norm="0")
     with pytest.raises(Diverged, match=r"the loss became nan in epoch 1.*lower train\.rate"):
         train(pack, hot, tmp_path / "run", Options(), quiet())
@@ -366,33 +387,33 @@ def test_a_slim_pack_has_no_test_crops_and_is_the_same_to_learn_from(
     assert small.header.made["slimmed from"] == pack.header.fingerprint
 
 
-def test_a_recipe_can_ask_for_sharpness_aware_steps(pack: Pack, tmp_path: Path) -> None:
-    for rho in ("0", "0.5"):
-        one = recipe(train__epochs="1", train__sam=rho)
-        assert train(pack, one, tmp_path / rho, Options(), quiet()).finished
+def test_a_recipe_can_ask_for_sharpness_aware_steps(
+    one_epoch: dict[str, float], untraced: None, pack: Pack, tmp_path: Path
+) -> None:
+    one = recipe(train__epochs="1", train__sam="0.5")
+    assert train(pack, one, tmp_path / "run", Options(), quiet()).finished
     # The loss is that of the worst point nearby.
-    (plain,), (sharp,) = curve(tmp_path / "0"), curve(tmp_path / "0.5")
-    assert sharp["loss"] > plain["loss"] + 0.01
+    (sharp,) = curve(tmp_path / "run")
+    assert sharp["loss"] > one_epoch["loss"] + 0.01
 
 
 def test_teachers_are_heard_and_the_mean_of_the_weights_is_what_is_kept(
-    pack: Pack, tmp_path: Path
+    one_epoch: dict[str, float], untraced: None, pack: Pack, tmp_path: Path
 ) -> None:
     rows = training_rows(pack, recipe().train)
     wrong = np.roll(np.eye(3, dtype=np.float32)[pack.truth[rows]], 1, axis=1)
     write_answers(tmp_path / "wrong.npz", pack, rows, wrong)
     taught = Options(teachers=(tmp_path / "wrong.npz",))
-    for name, ema, options in (("mean", "0.9", Options()), ("last", "0", Options()),
-                               ("taught", "0.9", taught)):  # fmt: skip
+    for name, ema, options in (("last", "0", Options()), ("taught", "0.9", taught)):
         one = recipe(train__epochs="1", train__ema=ema)
         assert train(pack, one, tmp_path / name, options, quiet()).finished
-    (mean,), (last,), (other,) = (curve(tmp_path / name) for name in ("mean", "last", "taught"))
-    assert last["loss"] == pytest.approx(mean["loss"], rel=1e-4)  # training is the same
-    assert last["valid_loss"] != pytest.approx(mean["valid_loss"], rel=1e-3)
-    assert other["loss"] != pytest.approx(mean["loss"], rel=1e-3)
+    (last,), (other,) = (curve(tmp_path / name) for name in ("last", "taught"))
+    assert last["loss"] == pytest.approx(one_epoch["loss"], rel=1e-4)  # training is the same
+    assert last["valid_loss"] != pytest.approx(one_epoch["valid_loss"], rel=1e-3)
+    assert other["loss"] != pytest.approx(one_epoch["loss"], rel=1e-3)
 
 
-def test_training_ends_when_patience_does(pack: Pack, tmp_path: Path) -> None:
+def test_training_ends_when_patience_does(untraced: None, pack: Pack, tmp_path: Path) -> None:
     hot = recipe(train__rate="0.3", train__epochs="12", train__patience="1")
     outcome = train(pack, hot, tmp_path / "run", Options(), quiet())
     assert outcome.finished
@@ -401,7 +422,9 @@ def test_training_ends_when_patience_does(pack: Pack, tmp_path: Path) -> None:
 
 @needs("tensorboard")
 @pytest.mark.filterwarnings("default")
-def test_tensorboard_shows_what_the_history_says(pack: Pack, tmp_path: Path) -> None:
+def test_tensorboard_shows_what_the_history_says(
+    untraced: None, pack: Pack, tmp_path: Path
+) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
@@ -423,7 +446,7 @@ def test_tensorboard_shows_what_the_history_says(pack: Pack, tmp_path: Path) -> 
 
 
 @needs("tensorboard")
-def test_a_log_that_cannot_be_written_is_said(pack: Pack, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_is_said(untraced: None, pack: Pack, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"--tensorboard .*file: cannot write: File exists"):
         train(pack, recipe(), tmp_path / "run", Options(log_dir=tmp_path / "file"), quiet())
