@@ -92,7 +92,7 @@ class _Line(Generic[T]):
         self._told = 0
         self._told_s = float("-inf")
         self._why = ""
-        context = contextvars.copy_context()  # the role that log lines carry
+        context = contextvars.copy_context()  # what log lines carry
         self._thread = threading.Thread(
             target=context.run, args=(self._run,), name=sink.name, daemon=True
         )

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import itertools
 import re
+import textwrap
 from collections.abc import Callable
 from typing import ClassVar
 
+_WIDEST = 96
+
+
+def _is_prose(line: str) -> bool:
+    return bool(line) and not line.startswith(" ")
+
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help in plain words: a docstring's own line breaks, no type names, no empty defaults."""
+    """Help in plain words: a docstring's own paragraphs, no type names, no empty defaults."""
 
     _METAVARS: ClassVar = {
         "str": "TEXT",
@@ -25,7 +33,13 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return super()._fill_text(inspect.cleandoc(text), width, indent)
+        """Sentences fit the terminal; examples, which are indented, stay as they are written."""
+        paragraph = textwrap.TextWrapper(min(width, _WIDEST), break_on_hyphens=False)
+        lines: list[str] = []
+        for prose, block in itertools.groupby(inspect.cleandoc(text).splitlines(), _is_prose):
+            kept = list(block)
+            lines += paragraph.wrap(" ".join(kept)) if prose else kept
+        return "\n".join(indent + line for line in lines)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         help_text = action.help or ""

@@ -25,9 +25,14 @@ def configure_logs(role: str, level: str = "info", style: str = "auto") -> None:
     loggers (redis, PyAV) keep to warnings and come out in the same format. Tracebacks show no
     local variables, and a URL, which can hold a camera's password, never comes out whole.
     """
+
+    def with_role(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Any:
+        return {**line, "role": role}  # not a context variable: new threads have none
+
     pretty = style == "pretty" or (style == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        with_role,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -63,7 +68,6 @@ def configure_logs(role: str, level: str = "info", style: str = "auto") -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     sys.excepthook = _show_bug
-    structlog.contextvars.bind_contextvars(role=role)
 
 
 def _show_bug(

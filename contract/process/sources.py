@@ -21,6 +21,7 @@ from contract.process.variables import variable
 S = TypeVar("S", bound=BaseSettings)
 _ERROR = "error parsing CLI: "
 _UNKNOWN = "unrecognized arguments: "
+_HELP = " (--help says which there are)"
 
 
 class Flags(CliSettingsSource[S]):
@@ -64,11 +65,11 @@ class Flags(CliSettingsSource[S]):
         first, _, rest = message.removeprefix(_UNKNOWN).partition(" ")
         word = first.partition("=")[0]
         if not word.startswith("-"):
-            return f"{first}{' ' if rest else ''}{rest}: expected no such argument"
+            return f"{first}{' ' if rest else ''}{rest}: no such argument or command{_HELP}"
         fields = self.settings_cls.model_fields
         flags = [flag(field.alias or name, field) for name, field in fields.items()]
         close = difflib.get_close_matches(word, flags, n=1)
-        return f"{word}: no such flag{f', did you mean {close[0]}?' if close else ''}"
+        return f"{word}: no such flag{f', did you mean {close[0]}?' if close else _HELP}"
 
 
 class Environment(EnvSettingsSource):

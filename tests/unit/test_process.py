@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import logging
@@ -25,6 +26,7 @@ from contract.errors import BrokerUnavailable, UsageError
 from contract.process import logs
 from contract.process.command import explained_if_missing, run_command
 from contract.process.health import Health, HealthServer
+from contract.process.help import HelpFormatter
 from contract.process.logs import configure_logs, native_output_to_debug
 from contract.process.settings import RoleSettings, ServiceSettings, read_settings
 from contract.redact import redacted, without_secrets
@@ -110,6 +112,20 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Examples:\n  thing --size 3" in text
     assert "--redis URL" in text
     assert "None" not in text
+
+
+def test_help_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    prose = "Say what a --long-flag that must stay whole does, in more words than fit."
+    parser = argparse.ArgumentParser(
+        description=f"{prose}\n\nExamples:\n  thing --size 3      as it is written, however long\n",
+        formatter_class=HelpFormatter,
+    )
+    text = parser.format_help()
+    assert "  thing --size 3      as it is written, however long\n" in text
+    said = text.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    assert " ".join(said) == prose
+    assert max(map(len, said)) < 40
 
 
 def test_a_password_is_shown_nowhere() -> None:
@@ -242,6 +258,10 @@ def test_logs_are_json_and_hold_no_password(capsys: pytest.CaptureFixture[str]) 
     assert (line["event"], line["role"], line["n"]) == ("hello", "thing", 3)
     assert line["url"] == "rtsp://***@camera/1"
     assert line["of"] == {"all": ["rtsp://***@c"]}
+    thread = threading.Thread(target=logging.getLogger("library").warning, args=("beside",))
+    thread.start()
+    thread.join()
+    assert json.loads(capsys.readouterr().err)["role"] == "thing"
 
 
 def test_json_tracebacks_hold_no_password_and_no_local_variable(

@@ -12,7 +12,7 @@ from functools import partial
 
 from contract.connect import check, connect
 from contract.console import discard
-from contract.errors import EmotionStreamError
+from contract.errors import EmotionStreamError, UsageError
 from contract.keys import Keys
 from contract.partitions import Layout
 from contract.process.command import run_command
@@ -26,7 +26,8 @@ from worker.check.table import print_json, print_table
 from worker.cli import set_library_limits
 
 _OF_SYSTEM = ("rights", "partitions")
-_REACH = "start it, or correct --redis, --redis-file, EMOTION_REDIS, EMOTION_REDIS_FILE"
+_CORRECT = "correct --redis, --redis-file, EMOTION_REDIS, EMOTION_REDIS_FILE"
+_REACH = f"start it, or {_CORRECT}"
 _ASK = "let this user give the command INFO, or ask Redis yourself"
 _LOOK = "look at these keys with redis-cli; another --prefix begins a new system"
 _MODEL = (
@@ -60,7 +61,9 @@ def _rows_of_redis(settings: CheckSettings) -> Iterator[Row]:
             stack.callback(client.close)
             check(client, url)
         except EmotionStreamError as error:
-            yield failed("redis", error, _REACH)
+            yield failed(
+                "redis", error, _CORRECT if error.exit_code == UsageError.exit_code else _REACH
+            )
             yield from (not_tried(name, "no Redis to ask") for name in (*LOOKS, *_OF_SYSTEM))
             return
         try:
