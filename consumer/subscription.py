@@ -14,8 +14,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from consumer.holds import Holds
-from consumer.progress import Missed
+from consumer.holds import LONGEST_S, Holds
+from consumer.progress import Missed, parse_id
 from consumer.streams import EventStreams, Stream
 from contract.connect import MAX_BLOCK_S, POLL_S, REFUSED, is_cluster, probe
 from contract.errors import BrokerError
@@ -85,7 +85,9 @@ class Subscription:
         self.back_at_s = 0.0
         self._shared = not is_cluster(client)
         self._outages = Outages(who, timeout_s, self._probe, shared=self._shared)
-        self._holds: Holds[Delivery] = Holds()
+        # Before what is held is stale: then it would be fetched, and held, once more.
+        longest_s = LONGEST_S if stale_after_s is None else min(LONGEST_S, stale_after_s / 2)
+        self._holds: Holds[Delivery] = Holds(longest_s)
         self._passes: Delivery | None = None  # was held, and need not be again
 
     @property
@@ -121,6 +123,8 @@ class Subscription:
         """Acknowledge what is done and get what is there; does not wait for more."""
         self._add(self._found.more())
         self._acknowledge()
+        if self._take_released():
+            return
         unacknowledged = {id(delivery.stream) for delivery in self._done}
         for place, stream in enumerate(self._streams):
             # Asked only now: one that failed a moment ago may have told of this one, too.
@@ -132,13 +136,10 @@ class Subscription:
             if batch is not None:
                 self._note(batch.missed)
                 self._fetched.extend(Delivery(stream, *entry) for entry in batch.entries)
-                if batch.at_end:
-                    self._holds.was_read(place)
+                self._holds.was_read(place, time.monotonic(), at_end=batch.at_end)
         self._fetched_at_s = time.monotonic()
-        released = self._holds.release(self._fetched_at_s)
-        if released:  # after what came from the others
-            self._passes = released[0]
-            self._fetched.extend(released)
+        if not self._fetched:
+            self._take_released()
 
     def wait(self, longest_s: float) -> None:
         """Until there is something to fetch, at most `longest_s` and `MAX_BLOCK_S`."""
@@ -159,8 +160,8 @@ class Subscription:
         """The next entry in hand, if any."""
         return self._fetched.popleft() if self._fetched else None
 
-    def hold(self, delivery: Delivery, at_ns: int) -> bool:
-        """Put it back, because with it a session begins, at `at_ns`, that came from another stream:
+    def hold(self, delivery: Delivery) -> bool:
+        """Put it back, because with it a session begins of a source that came from another stream:
         it is handed out again when those were read. False if there is nothing to wait for."""
         if delivery is self._passes or len(self._streams) == 1:
             return False
@@ -168,7 +169,9 @@ class Subscription:
         rest = [item for item in self._fetched if item.stream is not delivery.stream]
         place = self._streams.index(delivery.stream)
         others = set(range(len(self._streams))) - {place}
-        self._holds.add(place, [delivery, *mine], others, at_ns=at_ns, now_s=time.monotonic())
+        # By the clock of Redis: those of the producers may differ.
+        began = parse_id(delivery.entry_id)
+        self._holds.add(place, [delivery, *mine], others, began=began, fetched_s=self._fetched_at_s)
         self._fetched = deque(rest)
         return True
 
@@ -208,6 +211,20 @@ class Subscription:
         for stream in streams:
             self._streams.append(stream)
             self._outages.add(stream.key)
+
+    def _take_released(self) -> bool:
+        """Whether something that was held is in hand now."""
+        now_s = time.monotonic()
+        if self._stale_after_s is not None:
+            for place in self._holds.drop(now_s - self._stale_after_s):
+                self._streams[place].look_again()
+        hold = self._holds.release(now_s)
+        if hold is None:
+            return False
+        self._passes = hold.items[0]
+        self._fetched.extend(hold.items)
+        self._fetched_at_s = hold.fetched_s
+        return True
 
     def _probe(self, place: int) -> None:
         probe(self._client, self._streams[place].key)

@@ -47,6 +47,8 @@ class LayoutWatch:
         self._says = says
         self._every_s = every_s
         self._lock = threading.Lock()
+        self._asked = 0
+        self._answered = 0  # the newest look that was
         self._closed = threading.Event()
         self._said_wrong = False
         self._thread = threading.Thread(target=self._run, name="layout", daemon=True)
@@ -78,11 +80,17 @@ class LayoutWatch:
 
     def look(self) -> Layout:
         """Ask now. Raises redis's own errors, and `BrokerError`."""
+        with self._lock:
+            self._asked += 1
+            number = self._asked
         if self._says:
             found: Layout | None = say_layout(self._client, self.prefix, self.layout)
         else:
             found = read_layout(self._client, self.prefix)
         with self._lock:
+            if number < self._answered:
+                return self.layout  # ours is the older answer, which came later
+            self._answered = number
             before = self._layout
             if found is not None and before is not None:
                 found = before.followed_by(found)
@@ -105,9 +113,11 @@ class LayoutWatch:
                 if not self._said_wrong:
                     _log.warning("%s", error)
                 self._said_wrong = True
-            except Exception:
-                if not self._closed.is_set():
-                    raise
-                return  # the client was closed under it
+            except Exception as error:
+                if self._closed.is_set():
+                    return  # the client was closed under it
+                if not self._said_wrong:
+                    _log.warning("partitions of the system not read", exc_info=error)
+                self._said_wrong = True
             else:
                 self._said_wrong = False

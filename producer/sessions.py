@@ -18,7 +18,7 @@ import structlog
 from contract.errors import BrokerUnavailable, Superseded, WorkersMissing
 from contract.event import SourceRecord, SourceState
 from contract.keys import Keys
-from contract.layout_watch import LayoutWatch
+from contract.layout_watch import LOOK_EVERY_S, LayoutWatch
 from contract.partitions import Layout
 from contract.script import Script
 from contract.snapshot import SourceStatus, source_status
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 # a camera that comes and goes would fill it alone; far above theirs, so as not to overrule them.
 KEEP_EVENTS = 1_000_000
 
-# How long a source that is to move goes on where it is, in the hope of a moment without backlog.
+# A source goes on where it is until workers and readers have heard of the new partition, too: it
+# would wait there for them.
+_HEARD_S = LOOK_EVERY_S + 0.25
+
+# And how long after that, in the hope of a moment without backlog.
 _PATIENCE_S = 2.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.05
 _REPORT_S = 30.0
@@ -78,7 +82,7 @@ class Sessions:
         self.next_seq = 0
         self._frames_expected: int | None = None
         self._newest: bytes | None = None  # entry of this session; b"+" if it is not known
-        self._due_since_s: float | None = None
+        self._due: tuple[int, float] | None = None  # where to move, and since when
 
     def open(self, frames_expected: int | None) -> bool:
         """Start a session and tell readers so; False when asked to stop first.
@@ -87,8 +91,9 @@ class Sessions:
         """
         # The number of partitions is said before a session is: the server may have lost it.
         layout = self._guard.ask(self._layouts.look)
-        if layout is None:
-            return False
+        return layout is not None and self._open_in(layout, frames_expected)
+
+    def _open_in(self, layout: Layout, frames_expected: int | None) -> bool:
         moved = self._leave_others(layout)
         if moved is None:
             return False
@@ -109,7 +114,7 @@ class Sessions:
             return False
         self.keys, self.id, self.epoch, self.next_seq = keys, session, epoch, 0
         self._frames_expected = frames_expected
-        self._newest = self._due_since_s = None
+        self._newest = self._due = None
         _log.info("session open", source=self._source, session=session, partition=keys.partition)
         return True
 
@@ -118,8 +123,13 @@ class Sessions:
         when asked to stop first."""
         if lost:
             self.id = ""
+        layout = self._guard.ask(self._layouts.look)
+        if layout is None:
+            return False
+        if self.id and layout.partition_of(self._source) == self.keys.partition:
+            return True  # the number was changed back meanwhile
         expected = self._frames_expected
-        return self.open(None if expected is None else max(0, expected - self.next_seq))
+        return self._open_in(layout, None if expected is None else max(0, expected - self.next_seq))
 
     def took(self, entry_id: bytes | None) -> None:
         """Redis took the next frame; `entry_id` None if the reply that said where was lost."""
@@ -133,12 +143,17 @@ class Sessions:
     def is_due_to_move(self) -> bool:
         """Whether the next frame belongs into another partition: that is where the source is to
         live, and nothing is left of it here. When that takes too long, it is true all the same."""
-        if self._layouts.layout.partition_of(self._source) == self.keys.partition:
-            self._due_since_s = None
+        place = self._layouts.layout.partition_of(self._source)
+        if place == self.keys.partition:
+            self._due = None
             return False
         now_s = time.monotonic()
-        self._due_since_s = self._due_since_s or now_s
-        if now_s - self._due_since_s >= _PATIENCE_S:
+        if self._due is None or self._due[0] != place:
+            self._due = place, now_s
+        due_s = now_s - self._due[1]
+        if due_s < _HEARD_S:
+            return False
+        if due_s >= _HEARD_S + _PATIENCE_S:
             return True
         settled = self._guard.ask(lambda: self._is_settled(self.keys, self._newest))
         return bool(settled)
@@ -192,19 +207,28 @@ class Sessions:
 
     def _leave_others(self, layout: Layout) -> bool | None:
         """End what the source has in partitions it lived in before, its own or that of another
-        producer. Whether there was anything; None when asked to stop."""
+        producer. Whether its last session was in one of them; None when asked to stop."""
+        others = layout.earlier_partitions_of(self._source)
+        if not others:
+            return False
+        here = self._guard.ask(partial(self._fence, self._keys(layout.partition_of(self._source))))
+        if here is None:
+            return None
+        newest_ns = max((status.at_ns for status in here), default=-1)
         found = False
-        for partition in layout.earlier_partitions_of(self._source):
+        for partition in others:
             keys = self._keys(partition)
             fence = self._guard.ask(partial(self._fence, keys))
             if fence is None:
                 return None
             for status in fence:
-                found = True
                 is_ours = bool(self.id) and partition == self.keys.partition
                 expected = (self.epoch, self.id, "started")
                 if is_ours and (status.epoch, status.session, status.state) != expected:
                     raise Superseded(f"{self._source}: another producer opened this source")
+                if status.state != "started" and status.at_ns <= newest_ns:
+                    continue  # it was left long ago
+                found = True
                 if not self._leave(keys, status, is_ours=is_ours):
                     return None
         return found
@@ -213,7 +237,13 @@ class Sessions:
         """False when asked to stop."""
         frames = status.last_seq + 1
         if is_ours:  # last of all, so that its end comes after its events
-            if not self._wait_until_settled(keys, self._newest):
+            newest = self._newest
+            if newest == b"+":  # of others, too; but the stream of a busy partition is never empty
+                reply = self._guard.ask(partial(self._newest_of, keys))
+                if reply is None:
+                    return False
+                newest = reply or None
+            if not self._wait_until_settled(keys, newest):
                 return False
             answer = self._close(keys, self.epoch, self.id, frames, "ended", moved=True)
             if answer == -3:
@@ -222,10 +252,13 @@ class Sessions:
             return True
         if status.state == "started":  # first of all, so that its producer sends nothing more
             self._close(keys, status.epoch, status.session, frames, "ended", moved=True)
-        reply: Any = self._guard.ask(lambda: self._client.xrevrange(keys.frames, count=1))
-        if reply is None:
-            return False
-        return self._wait_until_settled(keys, reply[0][0] if reply else None)
+        reply = self._guard.ask(partial(self._newest_of, keys))
+        return reply is not None and self._wait_until_settled(keys, reply or None)
+
+    def _newest_of(self, keys: Keys) -> bytes:
+        """The newest entry of a frames stream; b"" if it has none."""
+        reply: Any = self._client.xrevrange(keys.frames, count=1)
+        return reply[0][0] if reply else b""
 
     def _wait_until_settled(self, keys: Keys, newest: bytes | None) -> bool:
         """False when asked to stop. Raises `WorkersMissing` after `give_up_s`."""

@@ -130,6 +130,14 @@ def test_people_stay_who_they_are_when_their_source_moves_to_another_partition()
     assert {person.track for event in seen[10:] for person in event.people} == {1}
 
 
+def test_a_source_that_comes_back_in_another_partition_has_come_back() -> None:
+    back = replace(record("a", "started", session="t"), moved=True)
+    found = run(Chain(), [record("a", "started"), record("a", "offline", 0), back])
+    assert [r.state for r in found if isinstance(r, SourceRecord)] == [
+        "started", "offline", "started",
+    ]  # fmt: skip
+
+
 def test_of_too_many_sources_the_oldest_is_forgotten() -> None:
     chain = Chain()
     for number in range(1030):

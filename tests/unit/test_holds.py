@@ -5,46 +5,83 @@ from __future__ import annotations
 from consumer.holds import LONGEST_S, Holds
 
 
+def released(holds: Holds[str], now_s: float = 0.0) -> list[str]:
+    hold = holds.release(now_s)
+    return [] if hold is None else hold.items
+
+
 def test_a_stream_waits_until_all_others_were_read_to_their_end() -> None:
     holds: Holds[str] = Holds()
-    holds.add(1, ["start", "event"], [0, 2], at_ns=5, now_s=0.0)
+    holds.add(1, ["start", "event"], [0, 2], began=(5, 0), fetched_s=0.0)
     assert 1 in holds
-    holds.was_read(0)
-    assert holds.release(1.0) == []
-    holds.was_read(2)
-    assert holds.release(1.0) == ["start", "event"]
+    holds.was_read(0, 1.0, at_end=True)
+    holds.was_read(2, 1.0, at_end=False)
+    assert released(holds) == []
+    holds.was_read(2, 1.0, at_end=True)
+    assert released(holds) == ["start", "event"]
     assert 1 not in holds
-    assert holds.release(1.0) == []
+    assert released(holds) == []
 
 
 def test_of_streams_that_wait_for_each_other_the_older_session_goes_first() -> None:
     holds: Holds[str] = Holds()
-    holds.add(0, ["younger"], [1], at_ns=7, now_s=0.0)
-    holds.add(1, ["older"], [0], at_ns=5, now_s=0.0)
-    assert holds.release(0.0) == ["older"]
-    assert holds.release(0.0) == []  # the other one has yet to be read to its end
-    holds.was_read(1)
-    assert holds.release(0.0) == ["younger"]
+    holds.add(0, ["younger"], [1], began=(7, 0), fetched_s=0.0)
+    holds.add(1, ["older"], [0], began=(5, 0), fetched_s=0.0)
+    assert released(holds) == ["older"]
+    assert released(holds) == []  # the other one has yet to be read to its end
+    holds.was_read(1, 0.0, at_end=True)
+    assert released(holds) == ["younger"]
 
 
 def test_two_that_wait_for_each_other_wait_for_a_third_as_well() -> None:
     holds: Holds[str] = Holds()
-    holds.add(0, ["younger"], [1, 2], at_ns=7, now_s=0.0)
-    holds.add(1, ["older"], [0, 2], at_ns=5, now_s=0.0)
-    assert holds.release(0.0) == []
-    holds.was_read(2)
-    assert holds.release(0.0) == ["older"]
+    holds.add(0, ["younger"], [1, 2], began=(7, 0), fetched_s=0.0)
+    holds.add(1, ["older"], [0, 2], began=(5, 0), fetched_s=0.0)
+    assert released(holds) == []
+    holds.was_read(2, 0.0, at_end=True)
+    assert released(holds) == ["older"]
+
+
+def test_what_lies_behind_an_older_beginning_is_waited_for() -> None:
+    """The younger one has seen the third stream's end before, the older one has not."""
+    holds: Holds[str] = Holds()
+    holds.add(0, ["younger"], [1, 2], began=(7, 0), fetched_s=0.0)
+    holds.was_read(2, 0.0, at_end=True)
+    holds.add(1, ["older"], [0, 2], began=(5, 0), fetched_s=0.0)
+    assert released(holds) == []
+    holds.was_read(2, 0.0, at_end=True)
+    assert released(holds) == ["older"]
+
+
+def test_a_stream_read_to_its_end_but_held_before_it_is_waited_for() -> None:
+    holds: Holds[str] = Holds()
+    holds.add(0, ["younger"], [1], began=(7, 0), fetched_s=0.0)
+    holds.was_read(1, 0.0, at_end=True)
+    holds.add(1, ["older"], [0], began=(5, 0), fetched_s=0.0)
+    assert released(holds) == ["older"]
 
 
 def test_a_stream_that_does_not_answer_is_not_waited_for_for_ever() -> None:
     holds: Holds[str] = Holds()
-    holds.add(1, ["start"], [0], at_ns=5, now_s=100.0)
-    assert holds.release(100.0 + LONGEST_S - 0.1) == []
-    assert holds.release(100.0 + LONGEST_S) == ["start"]
+    holds.add(1, ["start"], [0], began=(5, 0), fetched_s=100.0)
+    assert released(holds, 100.0 + LONGEST_S - 0.1) == []
+    assert released(holds, 100.0 + LONGEST_S) == ["start"]
+
+
+def test_a_reader_far_behind_may_take_its_time() -> None:
+    holds: Holds[str] = Holds()
+    holds.add(1, ["start"], [0], began=(5, 0), fetched_s=0.0)
+    for now_s in range(0, 100, 10):
+        holds.was_read(0, now_s, at_end=False)
+        assert released(holds, now_s + 10) == []
+    assert released(holds, 90 + LONGEST_S) == ["start"]
 
 
 def test_what_was_taken_over_by_others_is_not_handed_out() -> None:
     holds: Holds[str] = Holds()
-    holds.add(1, ["start"], [], at_ns=5, now_s=0.0)
+    holds.add(1, ["start"], [], began=(5, 0), fetched_s=0.0)
+    holds.add(2, ["later"], [1], began=(6, 0), fetched_s=3.0)
+    assert holds.drop(1.0) == [1]
+    assert 2 in holds
     holds.clear()
-    assert holds.release(0.0) == []
+    assert released(holds) == []
