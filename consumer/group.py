@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumer.progress import Missed, Start, format_id
 from consumer.tail import Batch, entries_of
-from contract.connect import REFUSED
+from contract.connect import REFUSED, is_cluster, is_passing
 from contract.script import Script
 from contract.wire import Entry
 
@@ -23,6 +23,19 @@ RETURNED = "(returned)"
 
 # Ten minutes' silence of a member that asks every few seconds, with the default `claim_idle_s`.
 _FORGET_AFTER_CLAIMS = 10
+
+
+def group_exists(client: redis.Redis, key: str, group: str) -> bool:
+    """Whether the stream has this group; not known, so false, while its node of a cluster is away.
+    Raises redis's own errors."""
+    try:
+        groups: Any = client.xinfo_groups(key)
+    except REFUSED as error:
+        # The streams of other nodes are not to wait for this one.
+        if "no such key" not in str(error) and not (is_cluster(client) and is_passing(error)):
+            raise
+        return False
+    return any(found["name"] == group.encode() for found in groups)
 
 
 class Member:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from consumer.progress import EntryId
+
 T = TypeVar("T")
 
 LONGEST_S = 15.0  # a server that is away may have the end
@@ -25,25 +27,33 @@ _UNKNOWN = -1  # in place of streams that nobody has told us of
 
 
 @dataclass(slots=True)
-class _Hold(Generic[T]):
+class Hold(Generic[T]):
+    """What is held of a stream.
+
+    items      the first is where a session begins
+    began      its place in the stream
+    fetched_s  when they came
+    behind     streams that were not read far enough since
+    heard_s    when any of those was read last
+    """
+
     items: list[T]
-    behind: set[int]  # streams that were not read far enough since
-    at_ns: int
-    at_ms: int
-    began_s: float
-    moved_s: float  # when a stream that it waits for was last seen to come nearer
+    began: EntryId
+    fetched_s: float
+    behind: set[int]
+    heard_s: float
 
 
 class Holds(Generic[T]):
     """What came of held streams and was not handed out. Streams are known by their number; times
-    are monotonic seconds, but for `at_ms`, which are those in the ids of entries.
+    are monotonic seconds.
 
-    longest_s   how long to wait for streams that give nothing
+    longest_s   how long to wait for streams of which nothing is read any more
     """
 
     def __init__(self, longest_s: float = LONGEST_S) -> None:
         self._longest_s = longest_s
-        self._held: dict[int, _Hold[T]] = {}
+        self._held: dict[int, Hold[T]] = {}
 
     def __contains__(self, stream: object) -> bool:
         return stream in self._held
@@ -57,14 +67,13 @@ class Holds(Generic[T]):
         items: Iterable[T],
         others: Iterable[int],
         *,
-        at_ns: int,
-        at_ms: int,
-        now_s: float,
+        began: EntryId,
+        fetched_s: float,
     ) -> None:
-        """Hold a stream at a session that began at `at_ns`, the first of `items`, until the
-        `others` were read, and those that `knows_all` may yet bring."""
+        """Hold a stream at the entry `began`, the first of `items`, until the `others` were read,
+        and those that `knows_all` may yet bring."""
         behind = {_UNKNOWN, *others}
-        self._held[stream] = _Hold(list(items), behind, at_ns, at_ms, now_s, now_s)
+        self._held[stream] = Hold(list(items), began, fetched_s, behind, fetched_s)
 
     def add_stream(self, stream: int) -> None:
         """One more, which nobody knew of."""
@@ -74,35 +83,36 @@ class Holds(Generic[T]):
     def knows_all(self, asked_s: float) -> None:
         """All streams that there were at this time are known."""
         for hold in self._held.values():
-            if hold.began_s <= asked_s:
+            if hold.fetched_s <= asked_s:
                 hold.behind.discard(_UNKNOWN)
 
-    def was_read(self, stream: int) -> None:
-        """A stream was read to its end."""
+    def was_read(
+        self, stream: int, now_s: float, *, at_end: bool, newest: EntryId | None = None
+    ) -> None:
+        """A stream was read up to the entry `newest` (None: nothing came), or even to its end."""
         for hold in self._held.values():
-            hold.behind.discard(stream)
+            if stream not in hold.behind:
+                continue
+            hold.heard_s = now_s
+            if at_end or (newest is not None and newest[0] - hold.began[0] > _YOUNGER_MS):
+                hold.behind.remove(stream)
 
-    def came_to(self, stream: int, at_ms: int, now_s: float) -> None:
-        """A stream was read up to this entry, and has more."""
-        for hold in self._held.values():
-            if stream in hold.behind:
-                hold.moved_s = now_s
-                if at_ms - hold.at_ms > _YOUNGER_MS:
-                    hold.behind.discard(stream)
-
-    def release(self, now_s: float) -> list[T]:
-        """What need not wait any longer; its first item is where it was held."""
-        # Of two that wait for each other, and for nothing else, the older one goes on.
-        for stream, hold in sorted(self._held.items(), key=lambda item: item[1].at_ns):
-            is_over = now_s - hold.moved_s >= self._longest_s
-            if hold.behind <= self._held.keys() or is_over:
-                del self._held[stream]
-                return hold.items
-        return []
+    def release(self, now_s: float) -> Hold[T] | None:
+        """One that need not wait any longer. To be asked when all that was read of other streams is
+        handed out or held."""
+        # The oldest goes first: what a younger one waits for may lie behind an older one, but not
+        # the other way round. So of two that wait for each other, and for nothing else, it goes on.
+        in_turn = sorted(self._held, key=lambda stream: self._held[stream].began)
+        for stream in in_turn:
+            hold = self._held[stream]
+            is_next = stream == in_turn[0] and hold.behind <= self._held.keys()
+            if is_next or now_s - hold.heard_s >= self._longest_s:
+                return self._held.pop(stream)
+        return None
 
     def drop(self, before_s: float) -> list[int]:
-        """Forget what is held since then or longer, and say which streams that was."""
-        old = [stream for stream, hold in self._held.items() if hold.began_s <= before_s]
+        """Forget what was fetched before then; returns of which streams."""
+        old = [stream for stream, hold in self._held.items() if hold.fetched_s <= before_s]
         for stream in old:
             del self._held[stream]
         return old

@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from consumer.group import Member
+from consumer.group import Member, group_exists
 from consumer.progress import Start, parse_start
 from consumer.repeats import Repeats
 from consumer.streams import EventStreams, Stream
@@ -234,8 +234,20 @@ class EventReader:
         client = self._client = connect(self._url, retries=0)
         check(client, self._url)
         streams = EventStreams(
-            client, self._prefix, self._start, partial(self._make_stream, client)
+            client,
+            self._prefix,
+            self._start,
+            partial(self._make_stream, client),
+            lambda key: self._group is not None and group_exists(client, key, self._group),
         )
+        try:
+            self._open_streams(client, streams)
+        except BaseException:
+            streams.close()
+            client.close()
+            raise
+
+    def _open_streams(self, client: redis.Redis, streams: EventStreams) -> None:
         first = patient_start(
             streams.first,
             self._url,
@@ -292,7 +304,7 @@ class EventReader:
         """Whether it must wait for what came before it in another stream."""
         if not isinstance(record, SourceRecord) or not record.moved or record.state != "started":
             return False
-        return self._subscription.hold(delivery, record.at_ns)
+        return self._subscription.hold(delivery)
 
     def _accepts(self, record: Record) -> bool:
         """Whether somebody wants it."""

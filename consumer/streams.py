@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +32,9 @@ class Stream(Protocol):
 class EventStreams:
     """One stream for each partition, made by `make` from its key and where to start.
 
+    resumes   whether the reader goes on where it, or its group, was before; asked of the key of the
+              first stream
+
     A reader may come before the first producer and worker, who decide how many partitions there
     are, and their number may change while it reads. Every system has the first.
     """
@@ -41,19 +45,27 @@ class EventStreams:
         prefix: str,
         start: Start,
         make: Callable[[str, Start], Stream],
+        resumes: Callable[[str], bool],
     ) -> None:
         self._layouts = LayoutWatch(client, prefix, None, says=False, every_s=LOOK_EVERY_S)
         self._prefix = prefix
         self._start = start
         self._make = make
+        self._resumes = resumes
         self._made = 0
+        # Also of a reader that nobody closes.
+        weakref.finalize(self, self._layouts.close)
 
     def first(self) -> list[Stream]:
         """Those there are now. Raises redis's own errors, and `BrokerError`."""
         self._layouts.look()
-        streams = self._new(self._start)
+        start = self._start
+        if self._resumes(Keys(self._prefix).events):
+            start = "beginning"  # of those that came while nobody of the group was there
+        first, *others = self._new(start)
         self._layouts.start()
-        return streams
+        # The first one last: who finds the group there may trust that it is in the others, too.
+        return [*others, first]
 
     def more(self) -> list[Stream]:
         """Those that have come since; mostly none. Asks nobody."""

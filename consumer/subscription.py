@@ -87,7 +87,9 @@ class Subscription:
         self.back_at_s = 0.0
         self._shared = not is_cluster(client)
         self._outages = Outages(who, timeout_s, self._probe, shared=self._shared)
-        self._holds: Holds[Delivery] = Holds(min(LONGEST_S, stale_after_s or LONGEST_S))
+        # Before what is held is stale: then it would be fetched, and held, once more.
+        longest_s = LONGEST_S if stale_after_s is None else min(LONGEST_S, stale_after_s / 2)
+        self._holds: Holds[Delivery] = Holds(longest_s)
         self._passes: Delivery | None = None  # was held, and need not be again
 
     @property
@@ -124,10 +126,9 @@ class Subscription:
         asked_s = self._found.asked_s
         self._add(self._found.more())
         self._holds.knows_all(asked_s)
-        if self._stale_after_s is not None:
-            for place in self._holds.drop(time.monotonic() - self._stale_after_s):
-                self._streams[place].look_again()
         self._acknowledge()
+        if self._take_released():
+            return
         unacknowledged = {id(delivery.stream) for delivery in self._done}
         for place, stream in enumerate(self._streams):
             # Asked only now: one that failed a moment ago may have told of this one, too.
@@ -139,16 +140,13 @@ class Subscription:
             if batch is not None:
                 self._note(batch.missed)
                 self._fetched.extend(Delivery(stream, *entry) for entry in batch.entries)
-                if batch.at_end:
-                    self._holds.was_read(place)
-                elif batch.entries:
-                    newest_ms, _ = parse_id(batch.entries[-1][0])
-                    self._holds.came_to(place, newest_ms, time.monotonic())
+                if self._holds:
+                    newest = parse_id(batch.entries[-1][0]) if batch.entries else None
+                    now_s = time.monotonic()
+                    self._holds.was_read(place, now_s, at_end=batch.at_end, newest=newest)
         self._fetched_at_s = time.monotonic()
-        released = self._holds.release(self._fetched_at_s)
-        if released:  # after what came from the others
-            self._passes = released[0]
-            self._fetched.extend(released)
+        if not self._fetched:
+            self._take_released()
 
     def wait(self, longest_s: float) -> None:
         """Until there is something to fetch, at most `longest_s` and `MAX_BLOCK_S`."""
@@ -169,8 +167,8 @@ class Subscription:
         """The next entry in hand, if any."""
         return self._fetched.popleft() if self._fetched else None
 
-    def hold(self, delivery: Delivery, at_ns: int) -> bool:
-        """Put it back, because with it a session begins, at `at_ns`, that came from another stream:
+    def hold(self, delivery: Delivery) -> bool:
+        """Put it back, because with it a session begins of a source that came from another stream:
         it is handed out again when those were read. False if it has waited."""
         if delivery is self._passes:
             return False
@@ -178,10 +176,9 @@ class Subscription:
         rest = [item for item in self._fetched if item.stream is not delivery.stream]
         place = self._streams.index(delivery.stream)
         others = set(range(len(self._streams))) - {place}
-        at_ms, _ = parse_id(delivery.entry_id)
-        self._holds.add(
-            place, [delivery, *mine], others, at_ns=at_ns, at_ms=at_ms, now_s=time.monotonic()
-        )
+        # By the clock of Redis: those of the producers may differ.
+        began = parse_id(delivery.entry_id)
+        self._holds.add(place, [delivery, *mine], others, began=began, fetched_s=self._fetched_at_s)
         self._found.ask_soon()
         self._fetched = deque(rest)
         return True
@@ -223,6 +220,20 @@ class Subscription:
             self._holds.add_stream(len(self._streams))
             self._streams.append(stream)
             self._outages.add(stream.key)
+
+    def _take_released(self) -> bool:
+        """Whether something that was held is in hand now."""
+        now_s = time.monotonic()
+        if self._stale_after_s is not None:
+            for place in self._holds.drop(now_s - self._stale_after_s):
+                self._streams[place].look_again()
+        hold = self._holds.release(now_s)
+        if hold is None:
+            return False
+        self._passes = hold.items[0]
+        self._fetched.extend(hold.items)
+        self._fetched_at_s = hold.fetched_s
+        return True
 
     def _probe(self, place: int) -> None:
         probe(self._client, self._streams[place].key)

@@ -128,9 +128,11 @@ class LayoutWatch:
                 if not self._said_wrong:
                     _log.warning("%s", error)
                 self._said_wrong = True
-            except Exception:
-                if not self._closed.is_set():
-                    raise
-                return  # the client was closed under it
+            except Exception as error:
+                if self._closed.is_set():
+                    return  # the client was closed under it
+                if not self._said_wrong:
+                    _log.warning("partitions of the system not read", exc_info=error)
+                self._said_wrong = True
             else:
                 self._said_wrong = False

@@ -18,7 +18,7 @@ import structlog
 from contract.errors import BrokerUnavailable, Superseded
 from contract.event import SourceRecord, SourceState
 from contract.keys import Keys
-from contract.layout_watch import LayoutWatch
+from contract.layout_watch import LOOK_EVERY_S, LayoutWatch
 from contract.partitions import Layout
 from contract.script import Script
 from contract.snapshot import SourceStatus, source_status
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 # a camera that comes and goes would fill it alone; far above theirs, so as not to overrule them.
 KEEP_EVENTS = 1_000_000
 
-# How long a source that is to move goes on where it is, in the hope of a moment without backlog.
+# A source goes on where it is until workers and readers have heard of the new partition, too: it
+# would wait there for them.
+_HEARD_S = LOOK_EVERY_S + 0.25
+
+# And how long after that, in the hope of a moment without backlog.
 _PATIENCE_S = 2.0
 
 _log = structlog.get_logger()
@@ -76,9 +80,7 @@ class Sessions:
         self.next_seq = 0
         self._frames_expected: int | None = None
         self._newest = LAST  # entry of the source in this partition
-        self._due_since_s: float | None = None
-        # What nothing is left of, partition -> epoch and session: not waited for again.
-        self._left: dict[int, tuple[int, str]] = {}
+        self._due: tuple[int, float] | None = None  # where to move, and since when
 
     def open(self, frames_expected: int | None) -> bool:
         """Start a session and tell readers so; False when asked to stop first.
@@ -131,8 +133,7 @@ class Sessions:
         self.keys, self.id, self.epoch, self.next_seq = keys, session, epoch, 0
         self._frames_expected = frames_expected
         self._newest = LAST  # an earlier session may have left some here
-        self._due_since_s = None
-        self._left.pop(keys.partition, None)
+        self._due = None
         _log.info("session open", source=self._source, session=session, partition=keys.partition)
         return True
 
@@ -148,12 +149,17 @@ class Sessions:
     def is_due_to_move(self) -> bool:
         """Whether the next frame belongs into another partition: that is where the source is to
         live, and nothing is left of it here. When that takes too long, it is true all the same."""
-        if self._layouts.layout.partition_of(self._source) == self.keys.partition:
-            self._due_since_s = None
+        place = self._layouts.layout.partition_of(self._source)
+        if place == self.keys.partition:
+            self._due = None
             return False
         now_s = time.monotonic()
-        self._due_since_s = self._due_since_s or now_s
-        if now_s - self._due_since_s >= _PATIENCE_S:
+        if self._due is None or self._due[0] != place:
+            self._due = place, now_s
+        due_s = now_s - self._due[1]
+        if due_s < _HEARD_S:
+            return False
+        if due_s >= _HEARD_S + _PATIENCE_S:
             return True
         settled = self._guard.ask(lambda: self._leftovers.are_settled(self.keys, self._newest))
         return bool(settled)
@@ -207,24 +213,30 @@ class Sessions:
 
     def _leave_others(self, layout: Layout) -> bool | None:
         """End what the source has in partitions it lived in before, its own or that of another
-        producer. Whether there was anything; None when asked to stop."""
+        producer. Whether its last session was in one of them; None when asked to stop."""
+        others = layout.earlier_partitions_of(self._source)
+        if not others:
+            return False
+        here = self._guard.ask(partial(self._fence, self._keys(layout.partition_of(self._source))))
+        if here is None:
+            return None
+        newest_ns = max((status.at_ns for status in here), default=-1)
         found = False
-        for partition in layout.earlier_partitions_of(self._source):
+        for partition in others:
             keys = self._keys(partition)
             fence = self._guard.ask(partial(self._fence, keys))
             if fence is None:
                 return None
             for status in fence:
-                found = True
                 is_ours = bool(self.id) and partition == self.keys.partition
                 expected = (self.epoch, self.id, "started")
                 if is_ours and (status.epoch, status.session, status.state) != expected:
                     raise Superseded(f"{self._source}: another producer opened this source")
-                if not is_ours and self._left.get(partition) == (status.epoch, status.session):
-                    continue
+                if status.state != "started" and status.at_ns <= newest_ns:
+                    continue  # it was left long ago
+                found = True
                 if not self._leave(keys, status, is_ours=is_ours):
                     return None
-                self._left[partition] = status.epoch, status.session
         return found
 
     def _leave(self, keys: Keys, status: SourceStatus, *, is_ours: bool) -> bool:

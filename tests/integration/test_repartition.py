@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -20,8 +21,8 @@ from prometheus_client import CollectorRegistry
 from consumer import EventReader
 from consumer.order import in_order
 from contract.connect import connect
-from contract.errors import Superseded, WorkersMissing
-from contract.event import EmotionEvent, Record, SourceRecord
+from contract.errors import BrokerError, Superseded, WorkersMissing
+from contract.event import EmotionEvent, Record, SourceRecord, decode_record
 from contract.keys import WORKERS_GROUP, Keys, partition_of
 from contract.layout_watch import LayoutWatch
 from contract.partitions import Layout, agree_on_layout, change_layout, read_layout
@@ -257,7 +258,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(redis_url: str) -> Iterator[Callable[..., Rig]]:
+def rig(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Rig]]:
+    monkeypatch.setattr("producer.sessions._HEARD_S", 0.0)
     made: list[Rig] = []
 
     def make(source: str, **options: float) -> Rig:
@@ -522,6 +524,154 @@ def test_a_camera_that_comes_back_comes_back_in_its_new_place(
     assert camera.publish()
     assert redis_client.xlen(NEW.frames) == 1
     assert read_snapshot(redis_client, OLD).sources[0].state == "offline"
+
+
+def started(client: redis.Redis, keys: Keys) -> list[bool]:
+    """Of each session that began there, whether it came from another partition."""
+    entries: Any = client.xrange(keys.events)
+    records = [decode_record(fields) for _, fields in entries]
+    return [r.moved for r in records if isinstance(r, SourceRecord) and r.state == "started"]
+
+
+def test_a_source_has_moved_once_whatever_it_does_afterwards(
+    rig: Callable[..., Rig], redis_client: redis.Redis
+) -> None:
+    agree_on_layout(redis_client, PREFIX, 2)
+    camera = rig(SOURCE)
+    camera.publisher.open_session(None)
+    change_layout(redis_client, PREFIX, 4)
+    camera.layouts.look()
+    camera.publish()
+    redis_client.xadd(OLD.frames, {b"m": b"of another source"})  # not worth waiting for
+    for _ in range(2):
+        camera.publisher.close_session("offline")
+        assert camera.publisher.open_session(None)
+    assert started(redis_client, OLD) == [False]
+    assert started(redis_client, NEW) == [True, False, False]
+    redis_client.delete(OLD.frames)
+    change_layout(redis_client, PREFIX, 2)
+    settle_all(redis_client, NEW)
+    camera.layouts.look()
+    camera.publish()
+    assert started(redis_client, OLD) == [False, True]
+
+
+def test_a_change_that_is_taken_back_in_the_last_moment_moves_nobody(
+    rig: Callable[..., Rig], redis_client: redis.Redis
+) -> None:
+    agree_on_layout(redis_client, PREFIX, 2)
+    camera = rig(SOURCE)
+    camera.publisher.open_session(None)
+    change_layout(redis_client, PREFIX, 4)
+    camera.layouts.look()
+    change_layout(redis_client, PREFIX, 2)
+    sent = camera.publish()
+    assert sent
+    assert redis_client.xlen(OLD.frames) == 1
+    assert started(redis_client, OLD) == [False]
+
+
+def test_a_source_whose_last_reply_was_lost_waits_for_no_more_than_was_there(
+    rig: Callable[..., Rig],
+    redis_client: redis.Redis,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("producer.sessions._PATIENCE_S", 0.0)
+    agree_on_layout(redis_client, PREFIX, 2)
+    camera = rig(SOURCE)
+    camera.publisher.open_session(None)
+    camera.publish()
+    camera.publisher._sessions._newest = b"+"
+    change_layout(redis_client, PREFIX, 4)
+    camera.layouts.look()
+    got: list[Published | None] = []
+    thread = threading.Thread(target=lambda: got.append(camera.publish()), daemon=True)
+    before = looks(redis_client)
+    thread.start()
+    wait_until(lambda: looks(redis_client) > before + 3)
+    mine = redis_client.xrange(OLD.frames)[0][0]  # type: ignore[index]
+    redis_client.xadd(OLD.frames, {b"m": b"of a source that stays"})
+    redis_client.xdel(OLD.frames, mine)
+    thread.join(20)
+    assert got
+    assert redis_client.xlen(NEW.frames) == 1
+
+
+def test_a_source_waits_until_everybody_has_heard_of_its_new_place(
+    rig: Callable[..., Rig], redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agree_on_layout(redis_client, PREFIX, 2)
+    camera = rig(SOURCE)
+    monkeypatch.setattr("producer.sessions._HEARD_S", 3600.0)
+    camera.publisher.open_session(None)
+    change_layout(redis_client, PREFIX, 4)
+    camera.layouts.look()
+    assert camera.publish()
+    assert redis_client.xlen(OLD.frames) == 1
+
+
+def test_sources_that_change_places_are_both_read_in_order(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    """What ends a session may lie behind the beginning of another one, in one batch."""
+    agree_on_layout(redis_client, PREFIX, 2)
+
+    def add(partition: int, *record: Any, moved: bool = False) -> None:
+        entry = SourceRecord(*record, moved=moved)
+        redis_client.xadd(Keys(PREFIX, partition).events, {b"m": entry.encode()})
+
+    add(0, "x", "x1", "started", 1)
+    add(1, "y", "y1", "started", 1)
+    add(1, "y", "y1", "ended", 1, 0, moved=True)
+    add(0, "y", "y2", "started", 9, moved=True)  # its producer's clock is ahead
+    add(0, "x", "x1", "ended", 1, 0, moved=True)
+    time.sleep(0.002)  # ids of two streams are compared by the millisecond
+    add(1, "x", "x2", "started", 1, moved=True)
+    with EventReader(redis_url, start="beginning", idle_s=20) as reader:
+        found = [(r.session, r.state) for r in islice(reader.records(), 6)]
+    for source in "xy":
+        assert [session for session, _ in found if session[0] == source] == [
+            f"{source}1", f"{source}1", f"{source}2",
+        ]  # fmt: skip
+
+
+def test_a_group_that_was_away_while_partitions_came_misses_nothing(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    source = moving(2, 4)
+    agree_on_layout(redis_client, PREFIX, 2)
+    with EventReader(redis_url, group="g", idle_s=0.01) as reader:
+        assert list(reader.records()) == []
+    history(redis_client, source, 3)
+    with EventReader(redis_url, group="g", idle_s=20) as reader:
+        assert [r.session for r in islice(reader.records(), 10)] == ["s1"] * 5 + ["s2"] * 5
+    with EventReader(redis_url, group="new", idle_s=0.01) as reader:
+        assert list(reader.records()) == []
+
+
+def test_a_reader_that_cannot_begin_leaves_nobody_behind(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    redis_client.set(Keys(PREFIX).events, "no stream")
+    with pytest.raises(BrokerError, match="WRONGTYPE"):
+        EventReader(redis_url).next_record()
+    wait = [thread for thread in threading.enumerate() if thread.name == "layout"]
+    for thread in wait:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in wait)
+
+
+def test_a_reader_that_nobody_closes_leaves_nobody_behind(redis_url: str) -> None:
+    reader = EventReader(redis_url, idle_s=0.01)
+    assert list(reader.records()) == []
+    watching = [thread for thread in threading.enumerate() if thread.name == "layout"]
+    assert watching
+    del reader
+    gc.collect()
+    for thread in watching:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in watching)
 
 
 def test_a_change_is_refused_when_it_makes_no_sense(
