@@ -112,11 +112,13 @@ class _Source:
         self._tracker = Tracker(options.gate, forget_s=options.forget_s)
         self._smoother = Smoother(options.smooth)
         self._last_ns = 0
+        self._is_there = False
         self.last_s = math.inf  # one that has just come is not the oldest
         self.silent_at_s: float | None = None
 
     def see(self, event: EmotionEvent, now_s: float) -> list[Signal]:
         self._last_ns = event.captured_at_ns
+        self._is_there = True
         self.last_s = now_s
         signals: list[Signal] = [*self._smoother.see(self._tracker.see(event))]
         self.silent_at_s = None if self._smoother.is_empty else now_s + self._options.silence_s
@@ -124,8 +126,13 @@ class _Source:
 
     def mark(self, record: SourceRecord) -> list[Signal]:
         self._tracker.mark(record)
-        if record.moved:
-            return []  # nothing happened that anybody could see
+        was_there = self._is_there
+        if not record.moved or record.state == "started":
+            self._is_there = not record.is_end
+        # Where it moves nothing happens that anybody could see. But a camera that had gone dark may
+        # come back in another partition.
+        if record.moved and (was_there or record.state != "started"):
+            return []
         if record.is_end:
             return [*self._end(record.at_ns), record]
         return [record]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from consumer.progress import Missed, Start
 from consumer.tail import Batch
 from contract.keys import Keys
-from contract.layout_watch import LayoutWatch
+from contract.layout_watch import LOOK_EVERY_S, LayoutWatch
 
 if TYPE_CHECKING:
     import redis
@@ -42,7 +42,7 @@ class EventStreams:
         start: Start,
         make: Callable[[str, Start], Stream],
     ) -> None:
-        self._layouts = LayoutWatch(client, prefix, None, says=False)
+        self._layouts = LayoutWatch(client, prefix, None, says=False, every_s=LOOK_EVERY_S)
         self._prefix = prefix
         self._start = start
         self._make = make
@@ -59,6 +59,16 @@ class EventStreams:
         """Those that have come since; mostly none. Asks nobody."""
         # From their beginning: all that is in them came after the reader.
         return self._new("beginning" if self._start == "now" else self._start)
+
+    @property
+    def asked_s(self) -> float:
+        """When Redis was last asked for them and answered, monotonic: with `more` after this, all
+        of that time are known."""
+        return self._layouts.looked_s
+
+    def ask_soon(self) -> None:
+        """Let it be asked now; does not wait."""
+        self._layouts.look_soon()
 
     def close(self) -> None:
         """Look for no more."""

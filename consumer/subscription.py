@@ -14,8 +14,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from consumer.holds import Holds
-from consumer.progress import Missed
+from consumer.holds import LONGEST_S, Holds
+from consumer.progress import Missed, parse_id
 from consumer.streams import EventStreams, Stream
 from contract.connect import MAX_BLOCK_S, POLL_S, REFUSED, is_cluster, probe
 from contract.errors import BrokerError
@@ -31,6 +31,8 @@ T = TypeVar("T")
 # Acknowledged at the latest after so many entries or seconds, or when none is left to hand out.
 _ACKNOWLEDGE_AFTER = 64
 _ACKNOWLEDGE_AFTER_S = 0.1
+
+_HELD_LOOK_S = 0.02  # while anything is held: what it waits for wakes nobody
 
 
 class Delivery(NamedTuple):
@@ -85,7 +87,7 @@ class Subscription:
         self.back_at_s = 0.0
         self._shared = not is_cluster(client)
         self._outages = Outages(who, timeout_s, self._probe, shared=self._shared)
-        self._holds: Holds[Delivery] = Holds()
+        self._holds: Holds[Delivery] = Holds(min(LONGEST_S, stale_after_s or LONGEST_S))
         self._passes: Delivery | None = None  # was held, and need not be again
 
     @property
@@ -119,7 +121,12 @@ class Subscription:
 
     def fetch(self) -> None:
         """Acknowledge what is done and get what is there; does not wait for more."""
+        asked_s = self._found.asked_s
         self._add(self._found.more())
+        self._holds.knows_all(asked_s)
+        if self._stale_after_s is not None:
+            for place in self._holds.drop(time.monotonic() - self._stale_after_s):
+                self._streams[place].look_again()
         self._acknowledge()
         unacknowledged = {id(delivery.stream) for delivery in self._done}
         for place, stream in enumerate(self._streams):
@@ -134,6 +141,9 @@ class Subscription:
                 self._fetched.extend(Delivery(stream, *entry) for entry in batch.entries)
                 if batch.at_end:
                     self._holds.was_read(place)
+                elif batch.entries:
+                    newest_ms, _ = parse_id(batch.entries[-1][0])
+                    self._holds.came_to(place, newest_ms, time.monotonic())
         self._fetched_at_s = time.monotonic()
         released = self._holds.release(self._fetched_at_s)
         if released:  # after what came from the others
@@ -142,7 +152,7 @@ class Subscription:
 
     def wait(self, longest_s: float) -> None:
         """Until there is something to fetch, at most `longest_s` and `MAX_BLOCK_S`."""
-        longest_s = min(longest_s, MAX_BLOCK_S)
+        longest_s = min(longest_s, _HELD_LOOK_S if self._holds else MAX_BLOCK_S)
         places = [
             place
             for place in self._outages.usable()
@@ -161,14 +171,18 @@ class Subscription:
 
     def hold(self, delivery: Delivery, at_ns: int) -> bool:
         """Put it back, because with it a session begins, at `at_ns`, that came from another stream:
-        it is handed out again when those were read. False if there is nothing to wait for."""
-        if delivery is self._passes or len(self._streams) == 1:
+        it is handed out again when those were read. False if it has waited."""
+        if delivery is self._passes:
             return False
         mine = [item for item in self._fetched if item.stream is delivery.stream]
         rest = [item for item in self._fetched if item.stream is not delivery.stream]
         place = self._streams.index(delivery.stream)
         others = set(range(len(self._streams))) - {place}
-        self._holds.add(place, [delivery, *mine], others, at_ns=at_ns, now_s=time.monotonic())
+        at_ms, _ = parse_id(delivery.entry_id)
+        self._holds.add(
+            place, [delivery, *mine], others, at_ns=at_ns, at_ms=at_ms, now_s=time.monotonic()
+        )
+        self._found.ask_soon()
         self._fetched = deque(rest)
         return True
 
@@ -206,6 +220,7 @@ class Subscription:
 
     def _add(self, streams: list[Stream]) -> None:
         for stream in streams:
+            self._holds.add_stream(len(self._streams))
             self._streams.append(stream)
             self._outages.add(stream.key)
 

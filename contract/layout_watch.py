@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -47,6 +49,8 @@ class LayoutWatch:
         self._says = says
         self._every_s = every_s
         self._lock = threading.Lock()
+        self._looked_s = -math.inf
+        self._wakes = threading.Event()
         self._closed = threading.Event()
         self._said_wrong = False
         self._thread = threading.Thread(target=self._run, name="layout", daemon=True)
@@ -70,6 +74,17 @@ class LayoutWatch:
     def close(self) -> None:
         """Look no more. A look that hangs is not waited for."""
         self._closed.set()
+        self._wakes.set()
+
+    def look_soon(self) -> None:
+        """Let the thread look now; `looked_s` says when it has."""
+        self._wakes.set()
+
+    @property
+    def looked_s(self) -> float:
+        """When the newest look began that was answered, monotonic: all that was said before it is
+        in `layout`. Ask for this one first."""
+        return self._looked_s
 
     @property
     def layout(self) -> Layout:
@@ -78,15 +93,19 @@ class LayoutWatch:
 
     def look(self) -> Layout:
         """Ask now. Raises redis's own errors, and `BrokerError`."""
+        began_s = time.monotonic()
         if self._says:
             found: Layout | None = say_layout(self._client, self.prefix, self.layout)
         else:
             found = read_layout(self._client, self.prefix)
         with self._lock:
+            if began_s < self._looked_s:
+                return self.layout  # one that was asked later was answered sooner
             before = self._layout
             if found is not None and before is not None:
                 found = before.followed_by(found)
             self._layout = found or before
+            self._looked_s = began_s
             if found and before and found.partitions != before.partitions:
                 _log.warning(
                     "partitions of the system: %d from now on, before %d",
@@ -96,7 +115,11 @@ class LayoutWatch:
             return self.layout
 
     def _run(self) -> None:
-        while not self._closed.wait(self._every_s):
+        while not self._closed.is_set():
+            self._wakes.wait(self._every_s)
+            self._wakes.clear()
+            if self._closed.is_set():
+                return
             try:
                 self.look()
             except REFUSED:

@@ -173,11 +173,12 @@ def optional_tool(name: str, path: str | None) -> str:
 # Files that take half a minute or more: begun first, or one of them is all that still runs at the
 # end. Those that wait are between those that compute.
 _LONG = (
-    "test_training_run", "test_rtsp", "test_detector_parity", "test_redis_trouble",
-    "test_openvino_engine", "test_monitoring", "test_engine_parity", "test_cluster",
-    "test_emotion_up", "test_chaos", "test_int8_parity", "test_view_browser", "test_acl",
-    "test_redis_refusals", "test_trainer_command", "test_worker_process", "test_scaling",
-    "test_images", "test_view_server", "test_fuzz_worker", "test_poison",
+    "test_training_run", "test_rtsp", "test_trainer_command", "test_redis_trouble",
+    "test_openvino_engine", "test_monitoring", "test_detector_parity", "test_cluster",
+    "test_emotion_up", "test_session_command", "test_engine_parity", "test_events_command",
+    "test_redis_refusals", "test_view_server", "test_prepare_command", "test_images",
+    "test_producer_process", "test_view_browser", "test_worker_process", "test_scaling",
+    "test_acl", "test_chaos", "test_int8_parity", "test_poison", "test_model_rollout", "test_check",
 )  # fmt: skip
 
 

@@ -5,8 +5,9 @@
     make chaos ROUNDS=3 CHAOS="--seed 7 --server redis"
 
 Real producers, workers and readers on a real server with `appendfsync always`; a proxy on the
-wire cuts connections and eats replies; some frames kill the worker that decodes them. The same seed
-draws the same faults in the same order. Exit code 1 if a guarantee was broken.
+wire cuts connections and eats replies; some frames kill the worker that decodes them; the number of
+partitions changes four times a round. The same seed draws the same faults in the same order. Exit
+code 1 if a guarantee was broken.
 """
 
 from __future__ import annotations

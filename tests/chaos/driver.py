@@ -6,27 +6,24 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import cast
 
-from contract.connect import REFUSED, connect
-from contract.keys import Keys
-from contract.partitions import change_layout
-from contract.snapshot import Snapshot, read_snapshot
+from contract.connect import connect
 from tests.chaos.evidence import read_evidence
 from tests.chaos.plan import Fault, RoundPlan
 from tests.chaos.poisoner import Poisoner
 from tests.chaos.process import KeptProcess
 from tests.chaos.proxy import FaultyProxy, WireFault
+from tests.chaos.sight import Sight
 from tests.chaos.system import LIVE, LOSSLESS, SOURCES, STOP_S, Pace, System
 from tests.chaos.verdict import Verdict, judge_live, judge_lossless, judge_poison, judge_readers
 from tests.integration.servers import TroubledServer
 from tests.poison import EXIT_CODE
-from worker.repartition.spread import read_spread
 
 _LOOK_S = 0.1
 # Nothing moved for so long: something waits for ever. Sources that move wait for what is left of
@@ -51,9 +48,7 @@ class RoundResult:
 class Chaos:
     """One system under attack, on `server`; a context manager, which starts both.
 
-    `totals` counts the faults, `kills_with_frames` those kills that hit a worker which held frames,
-    `conservation_checks` how often the law of conservation was seen to hold meanwhile, and
-    `broken_moments` the snapshots in which it did not.
+    `totals` counts the faults, `kills_with_frames` those kills that hit a worker which held frames.
     """
 
     def __init__(self, server: TroubledServer, folder: Path, *, seed: int, pace: Pace) -> None:
@@ -64,11 +59,9 @@ class Chaos:
         self._proxy = FaultyProxy(server.port)
         self._client = connect(f"redis://127.0.0.1:{server.port}", retries=0)
         self._rounds = 0
-        self._partitions = self._streams = 1  # as asked for, now and at most
+        self._sight = Sight(self._client)
         self.totals: Counter[str] = Counter()
         self.kills_with_frames = 0
-        self.conservation_checks = 0
-        self.broken_moments: list[Snapshot] = []
         self._bad_stops: list[str] = []
         self._frozen: list[tuple[float, KeptProcess]] = []  # until when (monotonic), who
 
@@ -97,15 +90,15 @@ class Chaos:
         """All faults of `plan`, spread evenly over its frames. Raises `Stuck`."""
         self._rounds += 1
         before, started_s = self.totals.copy(), time.monotonic()
-        begin = self._published()
-        faults = plan.draw(self._dice, self._partitions)
+        begin = self._sight.published()
+        faults = plan.draw(self._dice, self._sight.partitions)
         for number, fault in enumerate(faults, start=1):
             self._flow_until(begin + plan.frames * number // (len(faults) + 1))
             self._do(fault)
         self._flow_until(begin + plan.frames)
         return RoundResult(
             self._rounds,
-            self._published() - begin,
+            self._sight.published() - begin,
             time.monotonic() - started_s,
             dict(self.totals - before),
         )
@@ -117,13 +110,13 @@ class Chaos:
         self._poisoner.end()
         self._wait(lambda: self._poisoner.is_idle, "a poison frame was not taken")
         for prefix in (LOSSLESS, LIVE):
-            self._wait(partial(self._is_settled, prefix), f"{prefix}: sources have not moved")
+            self._wait(partial(self._sight.is_settled, prefix), f"{prefix}: sources have not moved")
         for producer in (*system.producers, system.camera):
             # One that has just been started does not listen to signals yet.
             self._wait_ready(producer)
             self._stop(producer, respawn=False)
         self._wait(lambda: not self._frozen, "nobody thaws")
-        self._wait(self._is_drained, "the backlog did not drain")
+        self._wait(self._sight.is_drained, "the backlog did not drain")
         for worker in system.workers:
             self._wait_ready(worker)
         events = len(set(read_evidence(self._client, LOSSLESS).events))
@@ -146,12 +139,13 @@ class Chaos:
             self.totals["kill reader"],
             verdict,
         )
+        sight = self._sight
         verdict.expect(
-            (found.layout.partitions, found.layout.streams) == (self._partitions, self._streams),
-            f"{self._partitions} partitions asked for, at most {self._streams}: {found.layout}",
+            (found.layout.partitions, found.layout.streams) == (sight.partitions, sight.streams),
+            f"{sight.partitions} partitions asked for, at most {sight.streams}: {found.layout}",
         )
         verdict.expect(
-            not self.broken_moments, f"conservation did not hold: {self.broken_moments[:3]}"
+            not sight.broken_moments, f"conservation did not hold: {sight.broken_moments[:3]}"
         )
         verdict.faults += self._bad_stops
         for process in system.processes:
@@ -166,7 +160,7 @@ class Chaos:
             "workers killed by poison": crashes,
             "worker kills with frames in hand": self.kills_with_frames,
             "starts while no server was there": sum(p.came_too_soon for p in system.processes),
-            "moments at which conservation was checked": self.conservation_checks,
+            "moments at which conservation was checked": sight.conservation_checks,
             **self.totals,
         }
         return verdict
@@ -186,7 +180,9 @@ class Chaos:
                 time.sleep(dice.uniform(0.0, 1.0))  # so long nobody is there
                 self._server.start()
             case Fault("partitions", number):
-                self._change_partitions(int(number))
+                for prefix in (LOSSLESS, LIVE):
+                    changed = partial(self._sight.has_changed, prefix, int(number))
+                    self._wait(changed, f"{prefix}: nobody heard of {number} partitions")
             case Fault("kill", "reader"):
                 system.member.kill()
             case Fault(how, whom):
@@ -201,33 +197,9 @@ class Chaos:
                     victim.freeze()
                     self._frozen.append((time.monotonic() + 1.5 * self._pace.lease_s, victim))
                     return
-                if whom == "worker" and self._holds_frames(victim):
-                    self.kills_with_frames += 1
+                if whom == "worker" and (said := victim.said("ready")):
+                    self.kills_with_frames += self._sight.holds_frames(said["worker"])
                 victim.kill()
-
-    def _change_partitions(self, number: int) -> None:
-        """Of both systems, past the proxy; asked again while no server is there."""
-        self._partitions, self._streams = number, max(number, self._streams)
-        for prefix in (LOSSLESS, LIVE):
-            self._wait(partial(self._asked, prefix, number), "no server for a change of partitions")
-
-    def _asked(self, prefix: str, number: int) -> bool:
-        with suppress(*REFUSED):
-            change_layout(self._client, prefix, number)
-            return True
-        return False
-
-    def _is_settled(self, prefix: str) -> bool:
-        """Whether each source is where it belongs, and nowhere else, and nothing is left in
-        partitions that are not used any more."""
-        try:
-            spread = read_spread(self._client, prefix)
-        except REFUSED:
-            return False
-        running = [
-            source.source for number in range(self._streams) for source in spread.running(number)
-        ]
-        return spread.is_settled and sorted(running) == sorted(SOURCES[prefix])
 
     def _stop(self, process: KeptProcess, *, respawn: bool = True) -> None:
         """SIGTERM must end it in time and with 0."""
@@ -235,21 +207,12 @@ class Chaos:
         if code != 0 and code not in process.ended_alone:
             self._bad_stops.append(f"{process.name} was stopped and ended with {code}")
 
-    def _holds_frames(self, worker: KeptProcess) -> bool:
-        said = worker.said("ready")
-        return said is not None and any(
-            status.name == said["worker"] and status.pending
-            for prefix in (LOSSLESS, LIVE)
-            for snapshot in self._look(prefix)
-            for status in snapshot.workers
-        )
-
     def _flow_until(self, published: int) -> None:
         """Let it run until so many frames were published. Raises `Stuck` when nothing moves."""
         last, moved_s = -1, time.monotonic()
         while True:
             self._keep()
-            now = self._published()
+            now = self._sight.published()
             if now >= published:
                 return
             if now != last:
@@ -278,30 +241,9 @@ class Chaos:
                 raise Stuck(f"{otherwise}: {self._describe()}")
             time.sleep(_LOOK_S)
 
-    def _is_drained(self) -> bool:
-        looks = [self._look(prefix) for prefix in (LOSSLESS, LIVE)]
-        return all(look and not any(counts.backlog for counts in look) for look in looks)
-
-    def _published(self) -> int:
-        self._look(LIVE)
-        return sum(counts.published for counts in self._look(LOSSLESS))
-
-    def _look(self, prefix: str) -> list[Snapshot]:
-        """Every partition, past the proxy, and each look is a check of the law of conservation;
-        nothing while no server is there."""
-        try:
-            looks = [
-                read_snapshot(self._client, Keys(prefix, number)) for number in range(self._streams)
-            ]
-        except REFUSED:
-            return []
-        self.conservation_checks += len(looks)
-        self.broken_moments += [snapshot for snapshot in looks if snapshot.unaccounted]
-        return looks
-
     def _describe(self) -> dict[str, object]:
         return {
-            "partitions": self._partitions,
-            **{prefix: [asdict(counts) for counts in self._look(prefix)] for prefix in SOURCES},
+            "partitions": self._sight.partitions,
+            **{prefix: list(map(asdict, self._sight.counts(prefix))) for prefix in SOURCES},
             "ready": {process.name: process.is_ready for process in self._system.processes},
         }

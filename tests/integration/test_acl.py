@@ -286,7 +286,11 @@ WRONG = [
 ]
 
 
-def test_the_wrong_user_ends_a_command_with_one_line(acl: AclServer, clip: Path) -> None:
+def test_the_wrong_user_ends_a_command_with_one_line(
+    acl: AclServer, clip: Path, server: Program
+) -> None:
+    # Valkey refuses in words of its own, whatever the command.
+    wrong = WRONG if server == "oldest_redis" else WRONG[::4]
     acl.admin.hset("emotion:config", "partitions", 1)
     acl.admin.xadd(KEYS.dead, {"reason": "image", "m": b"frame"})
     started = [
@@ -295,10 +299,10 @@ def test_the_wrong_user_ends_a_command_with_one_line(acl: AclServer, clip: Path)
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY,
             env={**acl.environment(role), "EMOTION_LOG_LEVEL": "error"},
         )
-        for role, command in WRONG
+        for role, command in wrong
     ]  # fmt: skip
     try:
-        for (role, command), process in zip(WRONG, started, strict=True):
+        for (role, command), process in zip(wrong, started, strict=True):
             stderr = process.communicate(timeout=100)[1]
             shown = (role, command, stderr)
             assert (process.returncode, stderr.count("\n")) == (2, 1), shown
@@ -310,4 +314,4 @@ def test_the_wrong_user_ends_a_command_with_one_line(acl: AclServer, clip: Path)
         for process in started:
             process.kill()
             process.communicate()
-    assert {row["username"] for row in acl.refusals()} == {role for role, _ in WRONG}
+    assert {row["username"] for row in acl.refusals()} == {role for role, _ in wrong}

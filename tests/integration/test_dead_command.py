@@ -18,7 +18,9 @@ from contract import wire
 from contract.frame import FrameMessage
 from contract.keys import Keys
 from contract.snapshot import read_snapshot
+from tests.integration.in_process import run_here
 from tests.unit.strategies import jpeg
+from worker.dead.cli import main
 from worker.delivery import Settlement
 from worker.frames import RedisFrameQueue
 
@@ -278,7 +280,7 @@ def test_an_unknown_letter_is_named(redis_url: str) -> None:
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: tuple[str, ...], text: str) -> None:
-    result = dead(*arguments)
+    result = run_here(main, *arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert text in result.stderr
     assert len(result.stderr.splitlines()) == 1

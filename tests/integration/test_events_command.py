@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 import redis
 
+from consumer.cli import main
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
 from contract.keys import WORKERS_GROUP, Keys
+from tests.integration.in_process import run_here
 
 # Few of these: what the command is made of is tested on both in test_event_reader, test_snapshot.
 both_servers = pytest.mark.both_servers
@@ -306,7 +308,7 @@ def test_no_server_is_one_line(arguments: tuple[str, ...]) -> None:
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: tuple[str, ...], expected: str) -> None:
-    result = emotion_events(*arguments)
+    result = run_here(main, *arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert expected in result.stderr
     assert "Traceback" not in result.stderr

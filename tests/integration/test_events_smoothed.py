@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from consumer.cli import main
 from contract.event import Box, EmotionEvent, FaceEmotion, SourceRecord
 from contract.keys import Keys
 from contract.smoothed import SmoothedEvent, Transition, decode_signal, signal_from_dict
+from tests.integration.in_process import run_here
 from tests.integration.test_events_command import REPOSITORY, emotion_events, environment, running
 
 KEYS = Keys("emotion")
@@ -157,7 +159,7 @@ def test_a_signal_finishes_the_files(
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_one_line(redis_url: str, arguments: list[str], fault: str) -> None:
-    done = emotion_events("--redis", redis_url, *arguments)
+    done = run_here(main, "--redis", redis_url, *arguments)
     assert done.returncode == 2
     assert fault in done.stderr
     assert "Traceback" not in done.stderr

@@ -300,10 +300,8 @@ def test_a_signal_ends_any_wait(
     options = ["--no-realtime", "--max-backlog", "3"] if waiting_for == "workers" else []
     with RoleProcess("producer", str(slow), "--redis", redis_url, *options) as producer:
         wait_until(lambda: redis_client.xlen(KEYS.frames) == 3)
-        started_s = time.monotonic()
         producer.send(number)
-        assert producer.wait(5) == 0
-        assert time.monotonic() - started_s < 2
+        assert producer.wait(20) == 0  # the next frame comes after 50 s, a worker never
     assert records(redis_client, "slow")[1:] == [("ended", 3)]
 
 

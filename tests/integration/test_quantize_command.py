@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from contract.artifact import ModelManifest, find_artifact, find_int8
+from contract.artifact import Int8, ModelManifest, find_artifact, find_int8
 from contract.errors import UsageError
 from tests.conftest import REPOSITORY
 from trainer.cli import main
@@ -71,72 +71,42 @@ def packed(faces: Path, path: Path) -> Path:
     return path
 
 
-def test_the_same_inputs_give_the_same_files(
-    model: Path, faces: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["quantize", "--faces", str(faces), "--model", str(model)]
-    assert main(command) == 0
-    assert "accuracy, n=8" in capsys.readouterr().out
-    _, manifest = find_artifact(model)
-    assert manifest.int8 is not None
-    xml = find_int8(model.parent, manifest.int8, manifest.sha256)
-    assert "i8" in xml.read_text("utf-8")
-    assert manifest.int8.measured["data"] == "FER+ test, n=8"
-
-    assert main(command) == 0
-    again = find_artifact(model)[1].int8
-    assert again is not None
-    # The .xml names layers by a counter that goes on within a process; a command is one.
-    assert replace(again, xml_sha256="") == replace(manifest.int8, xml_sha256="")
-
-
-def test_a_pack_of_the_same_faces_gives_the_same(
+def test_the_same_faces_give_the_same_files_and_so_does_a_pack_of_them(
     model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pack = packed(faces, tmp_path / "mine.pack")
-    found = []
-    for data in (faces, pack):
+    pack = tmp_path / "mine.pack"
+    with PackWriter(pack, CLASSES, 48) as writer:
+        parts: tuple[Split, ...] = ("train", "test")
+        for name in parts:
+            split = read_split(faces, name)
+            for image, votes, image_id in zip(split.images, split.votes, split.ids, strict=True):
+                writer.add(image, votes[:8], name, None, image_id)
+        writer.finish()
+
+    def quantized(data: Path) -> Int8:
         assert main(["quantize", "--faces", str(data), "--model", str(model)]) == 0
         int8 = find_artifact(model)[1].int8
         assert int8 is not None
-        found.append(int8)
-    assert found[0].made["calibration_sha256"] == found[1].made["calibration_sha256"]
-    assert found[0].bin_sha256 == found[1].bin_sha256
-    shares = ("float32_accuracy", "accuracy", "same_label")
-    assert [found[0].measured[key] for key in shares] == [found[1].measured[key] for key in shares]
-    assert found[1].measured["data"].startswith("mine test, pack ")
-    assert found[1].measured["data"].endswith(", n=8")
-    assert found[1].made["calibration"].startswith("mine train, pack ")
+        return int8
+
+    first = quantized(faces)
+    assert "accuracy, n=8" in capsys.readouterr().out
+    xml = find_int8(model.parent, first, find_artifact(model)[1].sha256)
+    assert "i8" in xml.read_text("utf-8")
+    assert first.measured["data"] == "FER+ test, n=8"
+
+    # The .xml names layers by a counter that goes on within a process; a command is one.
+    assert replace(quantized(faces), xml_sha256="") == replace(first, xml_sha256="")
+
+    packed = quantized(pack)
+    assert packed.made["calibration_sha256"] == first.made["calibration_sha256"]
+    assert packed.bin_sha256 == first.bin_sha256
+    for share in ("float32_accuracy", "accuracy", "same_label"):
+        assert packed.measured[share] == first.measured[share]
+    assert packed.measured["data"].startswith("mine test, pack ")
+    assert packed.measured["data"].endswith(", n=8")
+    assert packed.made["calibration"].startswith("mine train, pack ")
     capsys.readouterr()
-
-
-def test_both_forms_are_measured_and_the_manifest_says_it(
-    model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pack = packed(faces, tmp_path / "mine.pack")
-    command = ["evaluate", str(model), str(pack), "--int8", "--into-manifest"]
-    assert main(command) == 2
-    assert "--int8: mine has no int8 form: emotion-trainer quantize" in capsys.readouterr().err
-    assert main(["quantize", "--faces", str(pack), "--model", str(model)]) == 0
-    before = find_artifact(model)[1]
-    assert before.int8 is not None
-    capsys.readouterr()
-    assert main([*command, "--limit", "3"]) == 2
-    assert "--into-manifest and --limit: expected one of the two" in capsys.readouterr().err
-
-    assert main([*command, "--format", "json", "--out", str(tmp_path / "report")]) == 0
-    report = json.loads(capsys.readouterr().out)
-    manifest = find_artifact(model)[1]
-    assert manifest.int8 is not None
-    for found, said in ((report["measured"][0], manifest.measured),
-                        (report["int8"], manifest.int8.measured)):  # fmt: skip
-        assert said["mine, test"]["n"] == found["n"] == 8
-        assert said["mine, test"]["accuracy"] == pytest.approx(found["accuracy"], abs=1e-4)
-        assert set(said["mine, test"]["by_face_side_px"]) == {"24", "32", "48"}
-    # What was known is kept.
-    assert before.int8.measured.items() <= manifest.int8.measured.items()
-    assert replace(manifest, measured={}, int8=before.int8) == before
-    assert "## The same in int8" in (tmp_path / "report" / "card.md").read_text("utf-8")
 
 
 def test_truth_of_ferplus_is_in_the_order_of_the_models_labels(faces: Path) -> None:

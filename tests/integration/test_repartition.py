@@ -177,14 +177,22 @@ def history(client: redis.Redis, source: str, frames: int) -> None:
     agree_on_layout(client, PREFIX, 2)
     change_layout(client, PREFIX, 4)
 
-    def add(keys: Keys, record: Record) -> None:
+    add_session(client, before, source, "s1", frames)
+    add_session(client, after, source, "s2", frames, came=True)
+
+
+def add_session(
+    client: redis.Redis, keys: Keys, source: str, session: str, frames: int, *, came: bool = False
+) -> None:
+    """One that came from another partition, or one that goes there."""
+
+    def add(record: Record) -> None:
         client.xadd(keys.events, {b"m": record.encode()})
 
-    for keys, session, other in ((before, "s1", False), (after, "s2", True)):
-        add(keys, SourceRecord(source, session, "started", 1, None, moved=other))
-        for seq in range(frames):
-            add(keys, EmotionEvent(source, session, seq, seq, None, seq, 64, 48, "m@1", ()))
-        add(keys, SourceRecord(source, session, "ended", 1, frames, moved=not other))
+    add(SourceRecord(source, session, "started", 1, None, moved=came))
+    for seq in range(frames):
+        add(EmotionEvent(source, session, seq, seq, None, seq, 64, 48, "m@1", ()))
+    add(SourceRecord(source, session, "ended", 1, frames, moved=not came))
 
 
 @pytest.mark.parametrize("group", [None, "g"])
@@ -196,6 +204,26 @@ def test_a_reader_far_behind_gets_the_old_session_first(
     with EventReader(redis_url, start="beginning", group=group, batch=8, idle_s=20) as reader:
         sessions = [record.session for record in islice(reader.records(), 604)]
     assert sessions == ["s1"] * 302 + ["s2"] * 302
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+def test_a_reader_that_has_yet_to_hear_of_a_partition_gets_what_is_there_first(
+    redis_url: str,
+    redis_client: redis.Redis,
+    group: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumer.streams.LOOK_EVERY_S", 3600.0)
+    source = moving(1, 4)
+    away, here = Keys(PREFIX, partition_of(source, 4)), Keys(PREFIX, 0)
+    agree_on_layout(redis_client, PREFIX, 1)
+    with EventReader(redis_url, start="beginning", group=group, idle_s=20) as reader:
+        change_layout(redis_client, PREFIX, 4)
+        add_session(redis_client, away, source, "s1", 5)
+        change_layout(redis_client, PREFIX, 1)
+        add_session(redis_client, here, source, "s2", 5, came=True)
+        sessions = [record.session for record in islice(reader.records(), 14)]
+    assert sessions == ["s1"] * 7 + ["s2"] * 7
 
 
 def test_a_reader_of_another_source_does_not_wait(

@@ -17,14 +17,17 @@ from pathlib import Path
 import pytest
 import redis
 
+from consumer.cli import main
 from consumer.session import Player, SessionReader, SessionWriter
 from contract.errors import SessionError
 from contract.event import Box, EmotionEvent, FaceEmotion, Record, SourceRecord
 from contract.keys import Keys
+from tests.integration.in_process import run_here
 from tests.integration.servers import TroubledServer
 from tests.integration.test_events_command import REPOSITORY, emotion_events, environment
 
-pytestmark = pytest.mark.both_servers
+# One of these: what a recording reads by is tested on both in test_event_reader.
+both_servers = pytest.mark.both_servers
 
 KEYS = Keys("emotion")
 # Uneven on purpose: bursts, steady, a pause.
@@ -98,6 +101,7 @@ def wait_until_it_reads(
     assert process.poll() is None
 
 
+@both_servers
 @pytest.mark.parametrize("name", ["session.jsonl", "session.jsonl.gz"])
 def test_what_came_is_played_again(
     redis_url: str, redis_client: redis.Redis, wait_until: Callable[..., None], tmp_path: Path,
@@ -375,7 +379,7 @@ def test_what_cannot_be_used_is_named(
     (tmp_path / "taken").write_text("not a session\n")
     write_session(tmp_path / "short", [0.5])
     given = [text.format(folder=tmp_path, url=redis_url) for text in arguments]
-    result = emotion_events(*given)
+    result = run_here(main, *given)
     assert (result.returncode, result.stdout) == (2, "")
     assert expected.format(folder=tmp_path) in result.stderr
     assert "Traceback" not in result.stderr

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from contract.artifact import find_artifact
+from tests.eagerly import eagerly
 from trainer.cli import main
 from trainer.data.ferplus import CLASSES, read_split
 from trainer.fit import train
@@ -280,7 +281,8 @@ def test_a_runs_artifact_says_how_it_was_made_and_is_the_same_again(
     small = {"model.width": "0.125", "model.blocks": "[1, 1, 1, 1]", "model.side_px": "32"}
     small |= {"train.epochs": "1", "train.batch": "32", "train.ema": "0"}
     run = tmp_path / "my-run"
-    train(learnable(tmp_path / "learn.pack"), read_recipe("best", small), run)
+    with eagerly():
+        train(learnable(tmp_path / "learn.pack"), read_recipe("best", small), run)
     model = run / "model.keras"
     arguments = ["export", str(model), "--calibrate", str(ferplus), "--made", "licence=mine"]
     texts = []

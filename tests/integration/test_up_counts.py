@@ -108,7 +108,7 @@ def test_entries_that_are_skipped_are_read_too(
     ):
         for _ in range(2):
             newest = parse_id(redis_client.xadd(KEYS.events, {b"m": b"no event"}))
-            wait_until(lambda newest=newest: feed.has_read(newest), 5)
+            wait_until(lambda newest=newest: feed.has_read(newest))
         assert not feed.has_read((newest[0], newest[1] + 1))
         assert feed.take(0.0) == []
 

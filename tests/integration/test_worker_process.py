@@ -35,19 +35,19 @@ KEYS = Keys()
 
 
 def publish_clip(client: redis.Redis, clip: Path, source: str) -> int:
-    """Every frame of a clip, as a producer would send it; returns how many."""
+    """Every frame of a clip, as a producer would send it, all at the same moment: workers may be as
+    quick as one that encodes them. Returns how many."""
     capture = cv2.VideoCapture(str(clip))
     seq = 0
-    while True:
-        ok, image = capture.read()
-        if not ok:
-            break
-        ok, data = cv2.imencode(".jpg", image)
-        height, width = image.shape[:2]
-        frame = FrameMessage(source, "s", seq, time.time_ns(), None, width, height, data.tobytes())
-        client.xadd(KEYS.frames, {wire.FIELD: frame.encode()})
-        client.hincrby(KEYS.stats, names.PUBLISHED, 1)
-        seq += 1
+    with client.pipeline() as pipe:
+        while (read := capture.read())[0]:
+            data = cv2.imencode(".jpg", read[1])[1].tobytes()
+            height, width = read[1].shape[:2]
+            frame = FrameMessage(source, "s", seq, time.time_ns(), None, width, height, data)
+            pipe.xadd(KEYS.frames, {wire.FIELD: frame.encode()})
+            seq += 1
+        pipe.hincrby(KEYS.stats, names.PUBLISHED, seq)
+        pipe.execute()
     capture.release()
     return seq
 

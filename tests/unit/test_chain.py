@@ -130,6 +130,22 @@ def test_people_stay_who_they_are_when_their_source_moves_to_another_partition()
     assert {person.track for event in seen[10:] for person in event.people} == {1}
 
 
+def test_a_camera_that_comes_back_in_another_partition_comes_back() -> None:
+    found = run(
+        Chain(),
+        [
+            record("a", "started"),
+            event("a", 0),
+            record("a", "offline", 1),
+            replace(record("a", "started", session="t"), moved=True),
+            event("a", 0, session="t"),
+            record("a", "offline", 1, session="t"),
+        ],
+    )
+    states = [(r.session, r.state) for r in found if isinstance(r, SourceRecord)]
+    assert states == [("s", "started"), ("s", "offline"), ("t", "started"), ("t", "offline")]
+
+
 def test_of_too_many_sources_the_oldest_is_forgotten() -> None:
     chain = Chain()
     for number in range(1030):

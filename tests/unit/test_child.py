@@ -155,7 +155,7 @@ def test_what_it_started_ends_with_it(start: Start, wait_until: Callable[..., No
         found = subprocess.run(["ps", "-o", "stat=", "-p", grandchild], capture_output=True)
         return found.stdout.strip() in (b"", b"Z")
 
-    wait_until(is_gone, 5)
+    wait_until(is_gone)
 
 
 def test_one_that_does_not_stop_is_ended_at_the_deadline(start: Start) -> None:
@@ -172,5 +172,5 @@ time.sleep(60)
     child.terminate()
     started_s = time.monotonic()
     wait_for_all([child], started_s + 0.2)
-    assert time.monotonic() - started_s < 2
+    assert time.monotonic() - started_s < 30  # it would have slept for 60
     assert child.exit_code == -signal.SIGKILL

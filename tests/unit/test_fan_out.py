@@ -85,10 +85,10 @@ def test_a_slow_sink_loses_its_oldest_and_holds_nobody_up(wait_until: WaitUntil)
     out = FanOut([slow, quick], queue=10)
     with out:
         out.put([0], 0.0)
-        wait_until(lambda: out._lines[0]._waiting == type(out._lines[0]._waiting)(), 5)
+        wait_until(lambda: out._lines[0]._waiting == type(out._lines[0]._waiting)())
         for number in range(1, 101):
             out.put([number], 0.0)
-            wait_until(lambda n=number: n in quick.items, 5)
+            wait_until(lambda n=number: n in quick.items)
         assert out.lost == {"held": 90, "kept": 0}
         slow.go.set()
     assert slow.items == [0, *range(91, 101)]
@@ -124,14 +124,14 @@ def test_what_is_not_taken_is_counted_and_told_once(
 def test_a_bug_in_a_sink_is_no_loss_but_an_error(wait_until: WaitUntil) -> None:
     with pytest.raises(ZeroDivisionError), FanOut([Broken(ZeroDivisionError())]) as out:
         out.put([1], 0.0)
-        wait_until(lambda: out._lines[0]._failure is not None, 5)
+        wait_until(lambda: out._lines[0]._failure is not None)
         out.put([2], 0.0)
 
 
 def test_a_sink_may_ask_for_the_clock(wait_until: WaitUntil) -> None:
     ticking = Ticking()
     with FanOut([ticking]) as out:
-        wait_until(lambda: len(ticking.ticks) == 5, 5)
+        wait_until(lambda: len(ticking.ticks) == 5)
         out.put([7], 0.0)
     assert ticking.items == [7]
     gaps = [b - a for a, b in zip(ticking.ticks, ticking.ticks[1:], strict=False)]
