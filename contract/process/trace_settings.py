@@ -43,21 +43,24 @@ def read_trace_settings(environment: Mapping[str, str] = os.environ) -> TraceSet
     exporter = value("OTEL_TRACES_EXPORTER", "none")
     if exporter == "none" or value("OTEL_SDK_DISABLED").lower() == "true":
         return None
-    _expect("OTEL_TRACES_EXPORTER", exporter, ("otlp", "none"))
-    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        _expect(name, value(name, _PROTOCOL), (_PROTOCOL,))
-    sampler = value("OTEL_TRACES_SAMPLER", DEFAULT_SAMPLER)
-    _expect("OTEL_TRACES_SAMPLER", sampler, _SAMPLERS)
+    protocols = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    known = {
+        "OTEL_TRACES_EXPORTER": ("otlp", ("otlp", "none")),
+        **dict.fromkeys(protocols, (_PROTOCOL, (_PROTOCOL,))),
+        "OTEL_TRACES_SAMPLER": (DEFAULT_SAMPLER, _SAMPLERS),
+    }
+    faults = [
+        f"{name}: expected {' or '.join(values)}, got {value(name)}"
+        for name, (default, values) in known.items()
+        if value(name, default) not in values
+    ]
     argument = value("OTEL_TRACES_SAMPLER_ARG", str(DEFAULT_RATIO))
     try:
         ratio = float(argument)
     except ValueError:
         ratio = -1.0
     if not 0.0 <= ratio <= 1.0:
-        raise UsageError(f"OTEL_TRACES_SAMPLER_ARG: expected a number from 0 to 1, got {argument}")
-    return TraceSettings(sampler, ratio)
-
-
-def _expect(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UsageError(f"{name}: expected {' or '.join(known)}, got {value}")
+        faults.append(f"OTEL_TRACES_SAMPLER_ARG: expected a number from 0 to 1, got {argument}")
+    if faults:
+        raise UsageError("\n  ".join(faults))
+    return TraceSettings(value("OTEL_TRACES_SAMPLER", DEFAULT_SAMPLER), ratio)

@@ -50,3 +50,13 @@ def test_what_is_sampled(environment: dict[str, str], settings: TraceSettings) -
 def test_what_cannot_be_used_is_named(name: str, value: str, text: str) -> None:
     with pytest.raises(UsageError, match=f"^{name}: {text}"):
         read_trace_settings({"OTEL_TRACES_EXPORTER": "otlp", name: value})
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    environment = {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_TRACES_SAMPLER_ARG": "5",
+    }
+    with pytest.raises(UsageError, match=r"PROTOCOL: expected[^\n]*\n.*SAMPLER_ARG: expected"):
+        read_trace_settings(environment)

@@ -36,7 +36,10 @@ COMMANDS = {
 }  # fmt: skip
 _OF_SCRIPTS = ("frames", "events", "dead", "stats", "attempts", "reporter")
 _OF_SNAPSHOT = ("stats", "fence", "frames", "dead", "events")
-MAKE_USERS = "make its users anew and load them: deploy/redis/make_acl.py, then ACL LOAD"
+MAKE_USERS = (
+    "give it the user worker, or make its users anew and load them: deploy/redis/make_acl.py, then "
+    "ACL LOAD"
+)
 
 
 @dataclass(frozen=True, slots=True)
