@@ -126,6 +126,7 @@ class _Source:
 
     def mark(self, record: SourceRecord) -> list[Signal]:
         self._tracker.mark(record)
+        self._smoother.mark(record)
         if record.moved and (self._is_up or record.state != "started"):
             return []  # nothing happened that anybody could see
         self._is_up = not record.is_end

@@ -97,11 +97,14 @@ def change_layout(client: redis.Redis, prefix: str, partitions: int) -> Layout:
 
     Each moves by itself, with a new session, once what is left of the old one is settled: see
     `producer.sessions`. All roles look for it once a second. For one caller at a time. Raises
-    `UsageError` for a number out of range, and what `read_layout` raises.
+    `UsageError` for a number out of range, and redis's own errors.
     """
     if not 1 <= partitions <= MAX_PARTITIONS:
         raise UsageError(f"expected 1 to {MAX_PARTITIONS} partitions, got {partitions}")
-    before = read_layout(client, prefix)
+    try:
+        before = read_layout(client, prefix)
+    except BrokerError:
+        before = None  # nonsense there is put right
     layout = Layout(partitions) if before is None else before.followed_by(Layout(partitions))
     client.hset(  # both at once: who reads one of them reads the other
         config_key(prefix),

@@ -200,6 +200,10 @@ class Stream:
                 self._said_unsent = True
                 _log.warning("frame not sent", source=self.source.id, error=str(error))
             return True
+        except BaseException as error:
+            if trace is not None:
+                trace.end(None, error=str(error))
+            raise
         if trace is not None:
             trace.end(published)
         if published is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contract.event import EmotionEvent
+from dataclasses import replace
+
+from contract.event import EmotionEvent, SourceRecord
 from contract.smoothed import SmoothedEvent
 
 
@@ -17,3 +19,11 @@ def elapsed_s(before: EmotionEvent | SmoothedEvent, after: EmotionEvent | Smooth
         if media_ns > 0:
             return media_ns / 1e9
     return max(0, after.captured_at_ns - before.captured_at_ns) / 1e9
+
+
+def continued(last: EmotionEvent | None, record: SourceRecord) -> EmotionEvent | None:
+    """The last event before a record, for `elapsed_s`: where the source moves to another partition
+    it counts as one of the new session, which goes on in the same media."""
+    if last is None or not record.moved or record.state != "started":
+        return last
+    return replace(last, session=record.session)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from consumer.people.elapsed import elapsed_s
+from consumer.people.elapsed import continued, elapsed_s
 from consumer.people.room import Room
 from consumer.people.tracked import TrackedEvent, TrackedFace
 from contract.affect import COORDINATES, valence_arousal
@@ -90,6 +90,10 @@ class Smoother:
             tracked.rejected,
         )  # fmt: skip
         return [*signals, steady]
+
+    def mark(self, record: SourceRecord) -> None:
+        """The state of the source changed. When it ends or goes dark, `end` says who left."""
+        self._last = continued(self._last, record)
 
     def end(self, at_ns: int) -> list[Transition]:
         """Everybody leaves: the source ended, went dark, or nothing came from it for too long."""
@@ -194,6 +198,8 @@ def smoothed(
                 smoother = smoothers[record.event.source] = Smoother(options)
             yield from smoother.see(record)
             continue
+        if known := smoothers.get(record.source):
+            known.mark(record)
         if record.is_end and (ended := smoothers.pop(record.source, None)):
             yield from ended.end(record.at_ns)
         yield record

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from consumer.people.assign import assign
-from consumer.people.elapsed import elapsed_s
+from consumer.people.elapsed import continued, elapsed_s
 from consumer.people.gate import GateOptions
 from consumer.people.motion import FARTHEST
 from consumer.people.track import Track
@@ -85,8 +84,7 @@ class Tracker:
         tracks go on counting; when it moves to another partition all stay."""
         if record.is_end:
             self._tracks = []
-        elif record.moved and record.state == "started" and self._last is not None:
-            self._last = replace(self._last, session=record.session)
+        self._last = continued(self._last, record)
 
     def _advance(self, event: EmotionEvent) -> float:
         """Let time pass up to the event; how much."""

@@ -23,7 +23,7 @@ from consumer.order import in_order
 from contract.connect import connect
 from contract.errors import BrokerError, Superseded, WorkersMissing
 from contract.event import EmotionEvent, Record, SourceRecord, decode_record
-from contract.keys import WORKERS_GROUP, Keys, partition_of
+from contract.keys import WORKERS_GROUP, Keys, config_key, partition_of
 from contract.layout_watch import LayoutWatch
 from contract.partitions import Layout, agree_on_layout, change_layout, read_layout
 from contract.snapshot import read_snapshot
@@ -672,6 +672,23 @@ def test_a_reader_that_nobody_closes_leaves_nobody_behind(redis_url: str) -> Non
     for thread in watching:
         thread.join(10)
     assert not any(thread.is_alive() for thread in watching)
+
+
+def test_a_source_whose_producer_was_killed_long_ago_is_not_waited_for(
+    rig: Callable[..., Rig], redis_url: str, redis_client: redis.Redis
+) -> None:
+    agree_on_layout(redis_client, PREFIX, 2)
+    minutes_ago_ns = time.time_ns() - 120 * 10**9
+    redis_client.hset(OLD.fence, SOURCE, f"1:s1:7:started:{minutes_ago_ns}")
+    assert emotion_worker(["partitions", "4", "--redis", redis_url, "--timeout", "5"]) == 0
+    redis_client.xadd(OLD.frames, {b"m": b"a frame that it left"})
+    assert read_spread(redis_client, PREFIX).to_move == [(SOURCE, OLD.partition, NEW.partition)]
+
+
+def test_nonsense_in_place_of_the_number_is_put_right(redis_client: redis.Redis) -> None:
+    redis_client.hset(config_key(PREFIX), "partitions", "many")
+    assert change_layout(redis_client, PREFIX, 2) == Layout(2)
+    assert read_layout(redis_client, PREFIX) == Layout(2)
 
 
 def test_a_change_is_refused_when_it_makes_no_sense(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from consumer.chain import Chain, ChainOptions
+from consumer.people.elapsed import continued, elapsed_s
 from contract.event import Box, EmotionEvent, FaceEmotion, Record, SourceRecord
 from contract.smoothed import Signal, SmoothedEvent, Transition
 
@@ -128,6 +129,17 @@ def test_people_stay_who_they_are_when_their_source_moves_to_another_partition()
     seen = smoothed(found, "a")
     assert [event.session for event in seen] == ["s"] * 20 + ["t"] * 20
     assert {person.track for event in seen[10:] for person in event.people} == {1}
+
+
+def test_a_file_that_moves_keeps_the_time_of_its_media() -> None:
+    """Read faster than it plays, its capture times say nothing."""
+    last = replace(event("a", 5), pts_ns=2 * SECOND)
+    later = replace(event("a", 6, session="t"), pts_ns=3 * SECOND)
+    moved = replace(record("a", "started", session="t"), moved=True)
+    before = continued(last, moved)
+    assert before is not None
+    assert elapsed_s(before, later) == 1.0
+    assert continued(last, record("a", "started", session="t")) is last
 
 
 def test_a_camera_that_comes_back_in_another_partition_comes_back() -> None:

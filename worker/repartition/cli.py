@@ -42,7 +42,11 @@ def _work(settings: PartitionsSettings) -> int:
         with explained(settings.redis):
             if settings.number is not None:
                 change_layout(client, settings.prefix, settings.number)
-            spread = _moved(client, settings)
+            try:
+                spread = _moved(client, settings)
+            except KeyboardInterrupt:
+                print(f"{PROGRAM}: the change stands; sources go on moving", file=sys.stderr)
+                raise
     finally:
         client.close()
     try:

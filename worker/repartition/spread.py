@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     import redis
 
 
+# A source of which nothing came for so long, and of which nothing is left, is not waited for: its
+# producer was killed, and left its session open.
+_SILENT_NS = 60 * 10**9
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """All partitions of a system, about now.
+    """All partitions of a system at `at_ns`, wall clock.
 
     layout       None before the system's first producer or worker
     partitions   the counts of each
@@ -24,6 +29,7 @@ class Spread:
 
     layout: Layout | None
     partitions: tuple[Snapshot, ...]
+    at_ns: int
 
     def running(self, partition: int) -> list[SourceStatus]:
         """The sources with an open session there."""
@@ -31,13 +37,15 @@ class Spread:
 
     @property
     def to_move(self) -> list[tuple[str, int, int]]:
-        """(source, where it is, where it will be) of each that has not moved yet."""
+        """(source, where it is, where it will be) of each that has not moved yet; but for those
+        that seem to be gone."""
         layout = self.layout or Layout()
         return [
             (source.source, partition, layout.partition_of(source.source))
             for partition in range(len(self.partitions))
             for source in self.running(partition)
             if layout.partition_of(source.source) != partition
+            and (self.partitions[partition].backlog or self.at_ns - source.at_ns < _SILENT_NS)
         ]
 
     @property
@@ -55,7 +63,7 @@ class Spread:
         """Everything as plain values."""
         layout = self.layout or Layout()
         return {
-            "at_ns": time.time_ns(),
+            "at_ns": self.at_ns,
             "partitions": layout.partitions,
             "earlier": list(layout.earlier),
             "settled": self.is_settled,
@@ -79,7 +87,6 @@ class Spread:
 def read_spread(client: redis.Redis, prefix: str) -> Spread:
     """Raises redis's own errors, `BrokerError` and `DecodeError`."""
     layout = read_layout(client, prefix)
-    streams = (layout or Layout()).streams
-    return Spread(
-        layout, tuple(read_snapshot(client, Keys(prefix, number)) for number in range(streams))
-    )
+    streams = range((layout or Layout()).streams)
+    snapshots = tuple(read_snapshot(client, Keys(prefix, number)) for number in streams)
+    return Spread(layout, snapshots, time.time_ns())

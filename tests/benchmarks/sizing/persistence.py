@@ -15,6 +15,8 @@ from consumer.percentiles import Percentiles
 from contract.frame import FrameMessage
 from contract.jpeg import jpeg_size
 from contract.keys import Keys
+from contract.layout_watch import LayoutWatch
+from contract.partitions import Layout
 from contract.wire import FIELD
 from producer.encode import Jpeg
 from producer.heartbeat import Heartbeat
@@ -54,7 +56,8 @@ def measure_mode(client: redis.Redis, mode: str, frames: int) -> Persistence:
     ]
     event = event_messages(1, 8)[-5]
     publisher = Publisher(
-        client, _KEYS, "camera", mode="live", max_age_ns=10**10,
+        client, LayoutWatch(client, _KEYS.prefix, Layout(), says=True), "camera",
+        mode="live", max_age_ns=10**10,
         metrics=ProducerMetrics(CollectorRegistry(), ["camera"]),
         heartbeat=Heartbeat(threading.Event()),
     )  # fmt: skip
