@@ -26,6 +26,7 @@ came first. A value is sent when it changes, and all of a person's when they com
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,10 @@ from consumer.sinks.priority import go_first
 from consumer.sinks.sink import Sink
 from contract.errors import UsageError
 from contract.smoothed import Signal
+
+# JACK takes what was sent once a period, and more on a busy machine: where the port is gone by then,
+# the last notes sound for ever.
+_DELIVERED_S = 0.1
 
 VIRTUAL = "virtual:"
 CLIENT = "emotion-stream"
@@ -122,6 +127,7 @@ class MidiPortSink:
             self._send(self.playout.finish())
             for message in self._map.silence():
                 self._port.send(mido.Message.from_bytes(message))
+            time.sleep(_DELIVERED_S)
         finally:
             self._port.close()
 
