@@ -41,8 +41,8 @@ from consumer.sinks.sink import Sink
 from contract.errors import UsageError
 from contract.smoothed import Signal
 
-# JACK takes what was sent once a period, and more on a busy machine: where the port is gone by then,
-# the last notes sound for ever.
+# JACK takes what was sent once a period, a busy machine later: where the port is gone by then, the
+# last notes sound for ever.
 _DELIVERED_S = 0.1
 
 VIRTUAL = "virtual:"
