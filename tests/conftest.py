@@ -37,6 +37,10 @@ def _logs_as_they_were() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.disable(logging.NOTSET)
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False  # as some libraries leave those that were there before them
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
 
