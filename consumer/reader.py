@@ -187,12 +187,13 @@ class EventReader:
             delivery = self._subscription.take()
             if delivery is not None:
                 record = self._decode(delivery)
-                if self._is_held(delivery, record):
-                    continue
-                if record is not None and self._accepts(record):
-                    self._in_hand = delivery
-                    self.last_id = delivery.entry_id.decode()
-                    return record
+                if record is not None and self._is_wanted(record):
+                    if self._is_held(delivery, record):
+                        continue
+                    if not self._is_repeat(record):
+                        self._in_hand = delivery
+                        self.last_id = delivery.entry_id.decode()
+                        return record
                 self._finish(delivery)
                 continue
             wait_s = self._block_s
@@ -300,20 +301,19 @@ class EventReader:
             self.undecodable[error.reason] += 1
             return None
 
-    def _is_held(self, delivery: Delivery, record: Record | None) -> bool:
+    def _is_wanted(self, record: Record) -> bool:
+        return self._sources is None or record.source in self._sources
+
+    def _is_held(self, delivery: Delivery, record: Record) -> bool:
         """Whether it must wait for what came before it in another stream."""
         if not isinstance(record, SourceRecord) or not record.moved or record.state != "started":
             return False
         return self._subscription.hold(delivery)
 
-    def _accepts(self, record: Record) -> bool:
-        """Whether somebody wants it."""
-        if self._sources is not None and record.source not in self._sources:
-            return False
-        if self._seen.is_repeat(record):
-            self.repeats += 1
-            return False
-        return True
+    def _is_repeat(self, record: Record) -> bool:
+        is_repeat = self._seen.is_repeat(record)
+        self.repeats += is_repeat
+        return is_repeat
 
     def _tell_missed(self, *, may_raise: bool = True) -> None:
         untold, self._subscription.missed = self._subscription.missed, []

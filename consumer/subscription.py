@@ -73,8 +73,6 @@ class Subscription:
         self._client = client
         self._found = streams
         self._streams: list[Stream] = []
-        self._who = who
-        self._timeout_s = timeout_s
         self._batch = batch
         self._stale_after_s = stale_after_s
         self._is_stopped = is_stopped
@@ -85,8 +83,7 @@ class Subscription:
         self._done_since_s = 0.0
         self.missed: list[Missed] = []
         self.back_at_s = 0.0
-        self._shared = not is_cluster(client)
-        self._outages = Outages(who, timeout_s, self._probe, shared=self._shared)
+        self._outages = Outages(who, timeout_s, self._probe, shared=not is_cluster(client))
         # Before what is held is stale: then it would be fetched, and held, once more.
         longest_s = LONGEST_S if stale_after_s is None else min(LONGEST_S, stale_after_s / 2)
         self._holds: Holds[Delivery] = Holds(longest_s)
@@ -284,15 +281,12 @@ class Subscription:
         try:
             result = work()
         except REFUSED as error:
-            self._fail(place, error, began_s)
+            self._streams[place].look_again()
+            self._outages.failed(place, error, began_s)
             return None
         if self._outages.answered(place):
             self.back_at_s = time.monotonic()
         return result
-
-    def _fail(self, place: int, error: Exception, began_s: float) -> None:
-        self._streams[place].look_again()
-        self._outages.failed(place, error, began_s)
 
     def _pause(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds

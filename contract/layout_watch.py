@@ -6,7 +6,6 @@ import logging
 import math
 import threading
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from contract.connect import REFUSED
@@ -59,12 +58,7 @@ class LayoutWatch:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def start(self) -> None:
@@ -104,7 +98,8 @@ class LayoutWatch:
             before = self._layout
             if found is not None and before is not None:
                 found = before.followed_by(found)
-            self._layout = found or before
+            if found is not None and found != before:  # the same one stays the same object
+                self._layout = found
             self._looked_s = began_s
             if found and before and found.partitions != before.partitions:
                 _log.warning(

@@ -1,4 +1,7 @@
-"""What workers have yet to settle of a source that is to leave its partition."""
+"""What workers have yet to settle of a source that is to leave its partition.
+
+Like `backpressure.py` it waits for workers; that one for room, this one for certain frames to go.
+"""
 
 from __future__ import annotations
 

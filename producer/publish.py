@@ -1,7 +1,7 @@
 """Frames into Redis, each exactly once, whoever else publishes and whatever gets lost.
 
-This and `sessions.py` are the producer's two files that speak to Redis. What makes it safe is in
-`scripts/`, each with its reasons; this side keeps the state of one session and waits.
+This, `sessions.py` and `leftovers.py` are the producer's files that speak to Redis. What makes it
+safe is in `scripts/`, each with its reasons; this side keeps the state of one session and waits.
 """
 
 from __future__ import annotations

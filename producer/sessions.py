@@ -81,6 +81,7 @@ class Sessions:
         self._frames_expected: int | None = None
         self._newest = LAST  # entry of the source in this partition
         self._due: tuple[int, float] | None = None  # where to move, and since when
+        self._settled_in: Layout | None = None  # by this one the source is where it belongs
 
     def open(self, frames_expected: int | None) -> bool:
         """Start a session and tell readers so; False when asked to stop first.
@@ -133,7 +134,7 @@ class Sessions:
         self.keys, self.id, self.epoch, self.next_seq = keys, session, epoch, 0
         self._frames_expected = frames_expected
         self._newest = LAST  # an earlier session may have left some here
-        self._due = None
+        self._due = self._settled_in = None
         _log.info("session open", source=self._source, session=session, partition=keys.partition)
         return True
 
@@ -149,8 +150,12 @@ class Sessions:
     def is_due_to_move(self) -> bool:
         """Whether the next frame belongs into another partition: that is where the source is to
         live, and nothing is left of it here. When that takes too long, it is true all the same."""
-        place = self._layouts.layout.partition_of(self._source)
+        layout = self._layouts.layout
+        if layout is self._settled_in:  # asked for every frame
+            return False
+        place = layout.partition_of(self._source)
         if place == self.keys.partition:
+            self._settled_in = layout
             self._due = None
             return False
         now_s = time.monotonic()

@@ -192,18 +192,16 @@ class Stream:
                 pts_ns=frame.pts_ns,
                 trace=None if trace is None else trace.encoded(),
             )
-        except EncodeError as error:
-            self._metrics.dropped.labels(self.source.id, "encode").inc()
+        except BaseException as error:
             if trace is not None:
                 trace.end(None, error=str(error))
+            if not isinstance(error, EncodeError):
+                raise
+            self._metrics.dropped.labels(self.source.id, "encode").inc()
             if not self._said_unsent:  # once: a camera that sends such frames sends many
                 self._said_unsent = True
                 _log.warning("frame not sent", source=self.source.id, error=str(error))
             return True
-        except BaseException as error:
-            if trace is not None:
-                trace.end(None, error=str(error))
-            raise
         if trace is not None:
             trace.end(published)
         if published is None:

@@ -24,13 +24,14 @@ from contract import keys as names
 from contract.connect import check, connect, is_passing
 from contract.errors import AccessDenied, BrokerUnavailable, UsageError
 from contract.event import EmotionEvent, decode_record
-from contract.keys import Keys, partition_of
+from contract.keys import Keys
 from contract.partitions import Layout, agree_on_layout
 from contract.snapshot import read_snapshot
 from tests.conftest import optional_tool
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess
 from tests.integration.redis_cluster import Cluster, Node
+from tests.integration.sources import source_in
 from tests.ports import free_ports
 from worker.delivery import Delivery, Settlement
 from worker.frames import RedisFrameQueue
@@ -75,10 +76,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 BOTH = (Keys("emotion", 0), Keys("emotion", 1))
-SOURCES = tuple(
-    next(name for name in (f"cam{number}" for number in range(9)) if partition_of(name, 2) == p)
-    for p in (0, 1)
-)
+SOURCES = (source_in(0), source_in(1))
 
 
 def make_queue(

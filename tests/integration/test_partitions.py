@@ -24,11 +24,12 @@ from contract import keys as names
 from contract.connect import connect
 from contract.errors import BrokerError, BrokerUnavailable, UsageError
 from contract.event import EmotionEvent
-from contract.keys import Keys, config_key, partition_of
+from contract.keys import Keys, config_key
 from contract.partitions import Layout, agree_on_layout, read_layout
 from contract.snapshot import read_snapshot
 from tests.integration.clips import write_video
 from tests.integration.processes import RoleProcess, run_role
+from tests.integration.sources import source_in
 from tests.integration.test_worker_process import samples
 from tests.ports import free_port
 from worker.delivery import Delivery, Settlement
@@ -41,12 +42,6 @@ pytestmark = pytest.mark.both_servers
 BOTH = (Keys("emotion", 0), Keys("emotion", 1))
 PACED = "tests.paced_worker"
 MakeQueue = Callable[..., PartitionedQueue]
-
-
-def source_in(partition: int, partitions: int = 2) -> str:
-    """The name of a source that lives there."""
-    candidates = (f"cam{number}" for number in range(100))
-    return next(name for name in candidates if partition_of(name, partitions) == partition)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from contract.event import Box, SourceRecord
 from contract.keys import PARTITIONS, Keys, config_key, partition_of
 from contract.partitions import agree_on_layout, change_layout
 from contract.smoothed import Person, Signal, SmoothedEvent, Transition, decode_signal
+from tests.integration.sources import source_in
 
 pytestmark = pytest.mark.both_servers
 
@@ -47,7 +48,7 @@ def test_a_session_stays_in_its_stream_and_the_next_one_goes_where_the_source_li
     agree_on_layout(redis_client, PREFIX, 1)
     stream = publisher(redis_url)
     stream.open(0.0)
-    source = next(name for name in ("a", "b", "c", "d") if partition_of(name, 2) == 1)
+    source = source_in(1)
     first = signals(source, 2)
     stream.write(first[-2], 0.0)
     change_layout(redis_client, PREFIX, 2)

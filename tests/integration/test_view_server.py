@@ -22,6 +22,7 @@ from tests.integration.pages import Page, get, get_frame
 from tests.integration.processes import RoleProcess
 from tests.integration.redis_cluster import Cluster
 from tests.integration.servers import TroubledServer
+from tests.integration.sources import source_in
 
 TOKEN = "0123456789abcdef-_~."
 
@@ -119,7 +120,7 @@ def test_partitions_that_come_while_a_page_is_open_are_shown(
         early = Camera(redis_client, "cam0")
         with early.running():
             page.until(lambda state: source(state, "cam0").get("picture"))
-        late = next(f"cam{n}" for n in range(1, 99) if partition_of(f"cam{n}", 3) == 2)
+        late = source_in(2, 3)
         with Camera(redis_client, late, partitions=3).running():
             page.until(lambda state: source(state, late).get("picture"))
 
