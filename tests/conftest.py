@@ -31,16 +31,17 @@ settings.load_profile("suite")
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_were() -> Iterator[None]:
-    """What a test did to the process's logs (`configure_logs`) ends with the test."""
+    """What a test did to the process's logs (`configure_logs`) ends with the test, and what others
+    did (a fixture of a module, a library when it was imported) ends here."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    handlers = root.handlers[:]
+    root.setLevel(logging.WARNING)
     logging.disable(logging.NOTSET)
     for logger in logging.Logger.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
-            logger.disabled = False  # as some libraries leave those that were there before them
+            logger.disabled = False
+    yield
+    root.handlers[:] = handlers
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
 
