@@ -31,17 +31,12 @@ settings.load_profile("suite")
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_were() -> Iterator[None]:
-    """What a test did to the process's logs (`configure_logs`) ends with the test, and what others
-    did (a fixture of a module, a library when it was imported) ends here."""
+    """What a test did to the process's logs (`configure_logs`) ends with the test."""
     root = logging.getLogger()
-    handlers = root.handlers[:]
-    root.setLevel(logging.WARNING)
-    logging.disable(logging.NOTSET)
-    for logger in logging.Logger.manager.loggerDict.values():
-        if isinstance(logger, logging.Logger):
-            logger.disabled = False
+    handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:] = handlers
+    root.setLevel(level)
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
 

@@ -70,8 +70,7 @@ def made(pictures: Pictures, data: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def _bars_on(console: Console) -> Iterator[None]:
     """NNCF draws progress bars on stdout and logs what it does."""
-    import nncf
-
-    nncf.set_log_level(logging.ERROR)
+    # Not nncf.set_log_level: that also sets every handler its logger has, whosever they are.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(console.file if console.is_terminal else io.StringIO()):
         yield
